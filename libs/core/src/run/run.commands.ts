@@ -1,0 +1,117 @@
+import type { Env, EpochMs, Json } from '../words.js';
+import type { InvokeParent } from '../event/event.js';
+import type { Op, Outcome, StepFault } from './run.ops.js';
+
+interface CommandBase {
+  readonly runId: string;
+  readonly env: Env;
+  /** The only clock of `decide`. */
+  readonly at: EpochMs;
+}
+
+/** What anybody may want of a run. Stands on `commands`, keyed by the run's id. */
+export type RunCommand = ScheduleRun | StartRun | ReportCall | CheckpointSteps | FireTimer | ResumeStep | CancelRun | ReviewTimeouts;
+
+export interface ScheduleRun extends CommandBase {
+  readonly type: 'ScheduleRun';
+  readonly functionId: string;
+  readonly functionSlug: string;
+  readonly functionVersion: number;
+  readonly appId: string;
+  readonly appName: string;
+  /** The triggering events, as functions see them, and their internal ids. */
+  readonly events: readonly Json[];
+  readonly eventIds: readonly string[];
+  readonly eventName: string;
+  /** When the first call may be made: later than `at` for an event dated in the future. */
+  readonly startAt: EpochMs;
+  readonly maxAttempts: number;
+  readonly parents: readonly InvokeParent[];
+  readonly cancelOn: readonly CancelWatch[];
+  /** Now configured; read again when it fires. */
+  readonly startTimeoutMs?: number;
+  readonly cron?: string;
+  readonly batchId?: string;
+}
+
+/** A `cancelOn` entry of a run: the expression stays, the end is an instant. */
+export interface CancelWatch {
+  readonly event: string;
+  readonly if?: string;
+  readonly until: EpochMs;
+}
+
+/** An executor makes the run's first request. */
+export interface StartRun extends CommandBase {
+  readonly type: 'StartRun';
+  readonly finishTimeoutMs?: number;
+}
+
+/** How an executor names the work it did. */
+export interface WorkRef {
+  /** Key of the work item inside the run: `step` for discovery, else the step's id. */
+  readonly target: string;
+  /** Which item of that target: rises with every new item of the run. */
+  readonly seq: number;
+  readonly attempt: number;
+}
+
+/** What a call came to. */
+export interface ReportCall extends CommandBase {
+  readonly type: 'ReportCall';
+  readonly work: WorkRef;
+  readonly outcome: Outcome;
+  readonly startedAt: EpochMs;
+  /** What the SDK answered in `x-inngest-req-version`. */
+  readonly requestVersion?: number;
+  /** Uniform in [0, 1): the jitter of a backoff, drawn by the reporter. */
+  readonly dice: number;
+  /** Fixed interval of `--retry-interval`, instead of the table. */
+  readonly retryIntervalMs?: number;
+}
+
+/** Steps that a call in progress has finished. */
+export interface CheckpointSteps extends CommandBase {
+  readonly type: 'CheckpointSteps';
+  readonly seq: number;
+  readonly ops: readonly Op[];
+}
+
+export type TimerKind = 'sleep' | 'wait' | 'invoke' | 'signal' | 'start' | 'finish';
+
+export interface FireTimer extends CommandBase {
+  readonly type: 'FireTimer';
+  readonly kind: TimerKind;
+  /** The step, for the kinds of a step. */
+  readonly stepId?: string;
+  /** For `start` and `finish`: the limit as it is configured now; absent when there is none any more. */
+  readonly limitMs?: number;
+}
+
+/** A wait is over: an event matched, an invoked run ended, a signal came. */
+export interface ResumeStep extends CommandBase {
+  readonly type: 'ResumeStep';
+  readonly stepId: string;
+  /** What later calls carry under the step's id. */
+  readonly result: { readonly memo: Json } | { readonly fault: StepFault };
+  /** Internal id of the event that did it. */
+  readonly eventId?: string;
+  /** The run that an invoke started, or that ended. */
+  readonly childRunId?: string;
+  /** Set when the run must end instead: a signal conflict. */
+  readonly fails?: boolean;
+}
+
+export interface CancelRun extends CommandBase {
+  readonly type: 'CancelRun';
+  readonly by: 'api' | 'event' | 'singleton';
+  /** Internal id of the cancelling event, id of the superseding run. */
+  readonly cause?: string;
+}
+
+/** The function's timeouts changed while the run is on its way. */
+export interface ReviewTimeouts extends CommandBase {
+  readonly type: 'ReviewTimeouts';
+  readonly startTimeoutMs?: number;
+  readonly finishTimeoutMs?: number;
+}

@@ -1,0 +1,66 @@
+import type { EpochMs, Json } from '../words.js';
+
+/** An error as it is stored in a memo and shown: always with name and message. */
+export interface StepFault {
+  readonly name: string;
+  readonly message: string;
+  /** The memo's error object, canonical, with `name`, `message` and `data` present. */
+  readonly json: Json;
+}
+
+interface OpBase {
+  /** The SDK's hash of the step. */
+  readonly id: string;
+  /** What people call the step. */
+  readonly name: string;
+  /** Parallel mode `race`: the function is entered again after this step alone. */
+  readonly race?: boolean;
+  /** Variant for display: `step.sendEvent`, `step.ai.wrap`, ... */
+  readonly type?: string;
+  /** Arguments of the step, for display. */
+  readonly input?: Json;
+  /** When the SDK ran it. */
+  readonly startedAt?: EpochMs;
+  readonly ranMs?: number;
+}
+
+/** What a function asks for or reports, read off the wire: execution.md section 5. */
+export type Op =
+  /** Done. `memo` is what later calls carry under the id: `{"data":...}`, or bare for Kotlin's `Step`. */
+  | (OpBase & { readonly op: 'StepDone'; readonly memo: Json })
+  | (OpBase & { readonly op: 'StepError'; readonly fault: StepFault })
+  | (OpBase & { readonly op: 'StepFailed'; readonly fault: StepFault })
+  | (OpBase & { readonly op: 'StepPlanned' })
+  | (OpBase & { readonly op: 'Sleep'; readonly until: WaitUntil })
+  | (OpBase & { readonly op: 'WaitForEvent'; readonly event: string; readonly if?: string; readonly until: WaitUntil })
+  | (OpBase & { readonly op: 'WaitForSignal'; readonly signal: string; readonly conflict: 'fail' | 'replace'; readonly until: WaitUntil })
+  | (OpBase & { readonly op: 'InvokeFunction'; readonly functionRef: string; readonly payload: Json; readonly until: WaitUntil })
+  /** A call that the server makes; `request` as the SDK gave it, keys included: never shown, not on `transitions`. */
+  | (OpBase & { readonly op: 'Gateway' | 'AIGateway'; readonly request: Json })
+  | (OpBase & { readonly op: 'RunComplete'; readonly data: Json })
+  | (OpBase & { readonly op: 'DiscoveryRequest' })
+  | (OpBase & { readonly op: 'DeferAdd'; readonly functionRef: string; readonly payload: Json })
+  | (OpBase & { readonly op: 'DeferAbort'; readonly target: string });
+
+/** When a wait ends. `invalid` and `too_long` end the run: quirk 10, contract 17.3. */
+export type WaitUntil =
+  | { readonly at: EpochMs }
+  | { readonly invalid: string }
+  | { readonly tooLong: string };
+
+/** What a call came to. Read by the protocol, decided by the run. */
+export type Outcome =
+  /** 206, or 200 with the run's output as one `RunComplete` (`plain`: a bare 200, which never answers a targeted call). */
+  | { readonly kind: 'ops'; readonly ops: readonly Op[]; readonly noRetry: boolean; readonly retryAfterMs?: number; readonly plain?: boolean }
+  /** The function threw outside steps, or the answer is no answer. */
+  | {
+      readonly kind: 'error';
+      readonly fault: StepFault;
+      /** The body as it came, for the run's output. */
+      readonly output: Json;
+      readonly noRetry: boolean;
+      readonly retryAfterMs?: number;
+      /** No SDK spoke: connection, time-out, proxy page, half a body. */
+      readonly transport: boolean;
+      readonly code: string;
+    };

@@ -1,0 +1,137 @@
+import type { InvokeParent } from '../event/event.js';
+import type { EpochMs, Json } from '../words.js';
+import type { CancelWatch } from './run.commands.js';
+import type { StepFault } from './run.ops.js';
+
+/** How a step came to be, for people and for History. */
+export type StepKind = 'run' | 'sleep' | 'wait' | 'signal' | 'invoke' | 'ai' | 'fetch';
+
+/** What an attempt of a call is, for History. */
+export interface CallTimes {
+  readonly attempt: number;
+  readonly startedAt: EpochMs;
+}
+
+/** What was accepted of a run, in order. The public contract; `at` is its command's. */
+export type RunTransition =
+  | {
+      readonly type: 'RunScheduled';
+      readonly at: EpochMs;
+      readonly functionId: string;
+      readonly functionSlug: string;
+      readonly functionVersion: number;
+      readonly appId: string;
+      readonly appName: string;
+      readonly events: readonly Json[];
+      readonly eventIds: readonly string[];
+      readonly eventName: string;
+      readonly startAt: EpochMs;
+      readonly maxAttempts: number;
+      readonly parents: readonly InvokeParent[];
+      readonly cancelOn: readonly CancelWatch[];
+      readonly startTimeoutAt?: EpochMs;
+      readonly cron?: string;
+      readonly batchId?: string;
+    }
+  | { readonly type: 'RunStarted'; readonly at: EpochMs; readonly finishTimeoutAt?: EpochMs }
+  /** The SDK told which request version it speaks. */
+  | { readonly type: 'VersionNegotiated'; readonly at: EpochMs; readonly requestVersion: number }
+  | {
+      readonly type: 'StepPlanned';
+      readonly at: EpochMs;
+      readonly stepId: string;
+      readonly name: string;
+      readonly kind: StepKind;
+      /** The steps that were reported together; the function is entered again when all of a group are resolved. */
+      readonly group: number;
+      readonly race: boolean;
+      readonly subtype?: string;
+      readonly input?: Json;
+      /** When a sleep ends or a wait gives up. */
+      readonly until?: EpochMs;
+      readonly event?: string;
+      readonly expression?: string;
+      readonly signal?: string;
+      readonly functionRef?: string;
+      /** Invoke: the payload. Gateway: the request, keys included; taken out of the public record. */
+      readonly request?: Json;
+    }
+  /** Resolved for good: completed, timed out, resumed. First wins. */
+  | {
+      readonly type: 'StepCompleted';
+      readonly at: EpochMs;
+      readonly stepId: string;
+      readonly name: string;
+      readonly kind: StepKind;
+      readonly memo: Json;
+      readonly subtype?: string;
+      readonly input?: Json;
+      readonly attempt?: number;
+      readonly startedAt?: EpochMs;
+      readonly ranMs?: number;
+      readonly timedOut?: boolean;
+      readonly eventId?: string;
+      readonly childRunId?: string;
+      /** Came by checkpoint, while its call goes on. */
+      readonly checkpointed?: boolean;
+    }
+  /** An attempt of a step failed; another follows. */
+  | {
+      readonly type: 'StepErrored';
+      readonly at: EpochMs;
+      readonly stepId: string;
+      readonly name: string;
+      readonly fault: StepFault;
+      readonly attempt: number;
+      readonly startedAt: EpochMs;
+      readonly retryAt: EpochMs;
+    }
+  /** Failed for good; the function gets the error. */
+  | {
+      readonly type: 'StepFailed';
+      readonly at: EpochMs;
+      readonly stepId: string;
+      readonly name: string;
+      readonly kind: StepKind;
+      readonly fault: StepFault;
+      readonly attempt?: number;
+      readonly startedAt?: EpochMs;
+      readonly timedOut?: boolean;
+      readonly childRunId?: string;
+    }
+  /** A call was answered or lost: its work item is done with. */
+  | { readonly type: 'CallSettled'; readonly at: EpochMs; readonly target: string; readonly seq: number; readonly attempt: number; readonly startedAt: EpochMs }
+  /** A call failed outside steps; it is made again. */
+  | {
+      readonly type: 'CallErrored';
+      readonly at: EpochMs;
+      readonly target: string;
+      readonly seq: number;
+      readonly attempt: number;
+      readonly startedAt: EpochMs;
+      readonly fault: StepFault;
+      readonly code: string;
+      readonly retryAt: EpochMs;
+      readonly nextAttempt: number;
+    }
+  /** A call in progress made headway: its attempts count anew. */
+  | { readonly type: 'CallProgressed'; readonly at: EpochMs; readonly seq: number }
+  /** A new work item: `step` enters the function again, a step's id runs that step. */
+  | { readonly type: 'CallPlanned'; readonly at: EpochMs; readonly target: string; readonly seq: number; readonly attempt: number; readonly dueAt: EpochMs }
+  /** The entry of the function that is under way is to be followed by another. */
+  | { readonly type: 'EntryWanted'; readonly at: EpochMs }
+  | { readonly type: 'TimeoutMoved'; readonly at: EpochMs; readonly kind: 'start' | 'finish'; readonly until?: EpochMs }
+  | { readonly type: 'DeferAdded'; readonly at: EpochMs; readonly deferId: string; readonly functionRef: string; readonly payload: Json; readonly rejected?: string }
+  | { readonly type: 'DeferAborted'; readonly at: EpochMs; readonly deferId: string }
+  | { readonly type: 'RunCompleted'; readonly at: EpochMs; readonly output: Json }
+  | { readonly type: 'RunFailed'; readonly at: EpochMs; readonly output: Json; readonly fault: StepFault; readonly errorClass: string }
+  | { readonly type: 'RunCancelled'; readonly at: EpochMs; readonly by: 'api' | 'event' | 'singleton' | 'start_timeout' | 'finish_timeout'; readonly cause?: string };
+
+/** A transition as it stands on `transitions`: with the run it is of and the place of its command. */
+export interface PlacedTransition {
+  readonly runId: string;
+  /** Position of the command, and the transition's number under it: together its id. */
+  readonly command: { readonly partition: number; readonly offset: number };
+  readonly index: number;
+  readonly transition: RunTransition;
+}

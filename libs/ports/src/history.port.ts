@@ -1,0 +1,110 @@
+import type { Env, EpochMs, Json, Position } from '#core/words.js';
+
+export type RunStatus = 'Scheduled' | 'Running' | 'Completed' | 'Failed' | 'Cancelled' | 'Skipped';
+
+/** A row a stored delivery of an event: same internal id, same row. */
+export interface EventRow {
+  readonly internalId: string;
+  readonly env: Env;
+  readonly id: string;
+  readonly name: string;
+  readonly ts: EpochMs;
+  readonly receivedAt: EpochMs;
+  readonly source: string;
+  readonly payload: Json;
+  readonly position: Position;
+}
+
+/** A run as it stands at `version`; the highest version of a run wins. */
+export interface RunRow {
+  readonly runId: string;
+  readonly env: Env;
+  readonly functionId: string;
+  readonly functionSlug: string;
+  readonly functionVersion: number;
+  readonly appId: string;
+  readonly appName: string;
+  readonly status: RunStatus;
+  readonly eventName: string;
+  readonly eventIds: readonly string[];
+  readonly cron: string;
+  readonly batchId: string;
+  readonly queuedAt: EpochMs;
+  readonly startAt: EpochMs;
+  readonly startedAt: EpochMs | null;
+  readonly endedAt: EpochMs | null;
+  readonly output: Json | null;
+  /** Offset of the command that it reflects. */
+  readonly version: number;
+}
+
+/** One accepted transition: (run, command position, index) names it, so a second insert is the same row. */
+export interface TransitionRow {
+  readonly env: Env;
+  readonly runId: string;
+  readonly functionId: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly index: number;
+  readonly type: string;
+  readonly at: EpochMs;
+  /** Empty where the transition is not of a step. */
+  readonly stepId: string;
+  readonly stepName: string;
+  /** The transition, without the secrets that `transitions` leaves out. */
+  readonly body: Json;
+}
+
+export interface HistoryBatch {
+  readonly events: readonly EventRow[];
+  readonly runs: readonly RunRow[];
+  readonly transitions: readonly TransitionRow[];
+}
+
+export interface EventFilter {
+  readonly name?: string;
+  readonly receivedAfter?: EpochMs;
+  readonly receivedBefore?: EpochMs;
+  /** Internal events (`inngest/...`) too; they are hidden by default. */
+  readonly internal?: boolean;
+  /** Internal id of the last row of the page before. */
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+export interface RunFilter {
+  readonly statuses?: readonly RunStatus[];
+  readonly functionSlugs?: readonly string[];
+  readonly appName?: string;
+  readonly eventName?: string;
+  /** Runs queued in [from, until). */
+  readonly from?: EpochMs;
+  readonly until?: EpochMs;
+  /** Run id of the last row of the page before. */
+  readonly cursor?: string;
+  readonly limit: number;
+}
+
+/** What happened, for questions. A projection; the same SQL for the embedded engine and for a server. */
+export abstract class History {
+  /**
+   * Adds rows and, with them, the positions they reflect. A second append of the same rows changes nothing that is read.
+   * @param next by reader, the first position that is not reflected
+   * @throws history_unavailable; try again with the same rows
+   */
+  abstract append(batch: HistoryBatch, next: Readonly<Record<string, Position>>): Promise<void>;
+  /** Where a reader goes on. @throws history_unavailable */
+  abstract position(reader: string): Promise<Position | undefined>;
+
+  /** Newest first by internal id. @throws history_unavailable, also from all below */
+  abstract events(env: Env, filter: EventFilter): Promise<readonly EventRow[]>;
+  abstract event(env: Env, internalId: string): Promise<EventRow | undefined>;
+  /** Newest first by run id. */
+  abstract runs(env: Env, filter: RunFilter): Promise<readonly RunRow[]>;
+  abstract run(env: Env, runId: string): Promise<RunRow | undefined>;
+  /** The runs that an event is among the triggers of. */
+  abstract runsOfEvent(env: Env, internalId: string): Promise<readonly RunRow[]>;
+  /** In the order they were accepted. */
+  abstract transitions(env: Env, runId: string): Promise<readonly TransitionRow[]>;
+  abstract close(): Promise<void>;
+}

@@ -1,0 +1,25 @@
+import type { Env, EpochMs, Position } from '#core/words.js';
+
+export interface SeenEvent {
+  readonly env: Env;
+  readonly functionId: string;
+  /** The user's id of the event, or its internal one. */
+  readonly eventId: string;
+  /** Internal id and offset of the delivery that started the run. */
+  readonly internalId: string;
+  readonly position: Position;
+}
+
+/** Which event ids started a run of a function in the last 24 h. A projection of `events`. */
+export abstract class SeenEvents {
+  abstract first(env: Env, functionId: string, eventId: string): Promise<SeenEvent | undefined>;
+  /**
+   * Adds entries and the position that they reflect, together or not at all; the first entry of a key stays.
+   * @param next the first position of `events` that is not reflected
+   */
+  abstract commit(entries: readonly SeenEvent[], next: Position, at: EpochMs): Promise<void>;
+  abstract position(): Promise<Position | undefined>;
+  /** Forgets entries committed before `before`. */
+  abstract prune(before: EpochMs): Promise<number>;
+  abstract close(): Promise<void>;
+}
