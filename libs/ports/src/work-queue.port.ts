@@ -10,6 +10,7 @@ export interface WorkItem {
   /** `step` or the id of the step to run. */
   readonly target: string;
   readonly seq: number;
+  readonly generation: number;
   readonly attempt: number;
   /** Not handed out before. */
   readonly dueAt: EpochMs;

@@ -7,6 +7,8 @@ interface CommandBase {
   readonly env: Env;
   /** The only clock of `decide`. */
   readonly at: EpochMs;
+  /** Somebody waits for the decision under this name; no part of what is decided. */
+  readonly ask?: string;
 }
 
 /** What anybody may want of a run. Stands on `commands`, keyed by the run's id. */
@@ -53,7 +55,8 @@ export interface WorkRef {
   readonly target: string;
   /** Which item of that target: rises with every new item of the run. */
   readonly seq: number;
-  readonly attempt: number;
+  /** Which try of the item: rises with each retry, also where the attempts count anew. */
+  readonly generation: number;
 }
 
 /** What a call came to. */

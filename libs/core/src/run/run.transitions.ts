@@ -52,6 +52,7 @@ export type RunTransition =
       readonly event?: string;
       readonly expression?: string;
       readonly signal?: string;
+      readonly conflict?: 'fail' | 'replace';
       readonly functionRef?: string;
       /** Invoke: the payload. Gateway: the request, keys included; taken out of the public record. */
       readonly request?: Json;
@@ -112,12 +113,20 @@ export type RunTransition =
       readonly fault: StepFault;
       readonly code: string;
       readonly retryAt: EpochMs;
-      readonly nextAttempt: number;
     }
   /** A call in progress made headway: its attempts count anew. */
   | { readonly type: 'CallProgressed'; readonly at: EpochMs; readonly seq: number }
-  /** A new work item: `step` enters the function again, a step's id runs that step. */
-  | { readonly type: 'CallPlanned'; readonly at: EpochMs; readonly target: string; readonly seq: number; readonly attempt: number; readonly dueAt: EpochMs }
+  /** A call to make: `step` enters the function, a step's id runs that step. The same `seq` with a higher generation is a retry. */
+  | {
+      readonly type: 'CallPlanned';
+      readonly at: EpochMs;
+      readonly target: string;
+      readonly seq: number;
+      readonly generation: number;
+      readonly attempt: number;
+      readonly dueAt: EpochMs;
+      readonly gateway?: boolean;
+    }
   /** The entry of the function that is under way is to be followed by another. */
   | { readonly type: 'EntryWanted'; readonly at: EpochMs }
   | { readonly type: 'TimeoutMoved'; readonly at: EpochMs; readonly kind: 'start' | 'finish'; readonly until?: EpochMs }

@@ -1,0 +1,219 @@
+import { LIMITS } from '../limits.js';
+import { unreachable, type EpochMs } from '../words.js';
+import type { CancelRun, CheckpointSteps, FireTimer, ReportCall, ResumeStep, ReviewTimeouts, RunCommand, ScheduleRun, StartRun } from './run.commands.js';
+import { takeOps } from './run.decide-ops.js';
+import { Draft } from './run.draft.js';
+import { isEnded, isResolved, type Run } from './run.state.js';
+import { scheduled } from './run.evolve.js';
+import type { RunTransition } from './run.transitions.js';
+import { retryAt } from './run.backoff.js';
+import { invokeTimedOut, stepNotFound } from './run.faults.js';
+
+/** What a run does about a command: transitions, or the reason why it does nothing. */
+export interface Decision {
+  readonly transitions: readonly RunTransition[];
+  /** The run after them; undefined only where there was none and still is none. */
+  readonly next: Run | undefined;
+  readonly ignored?: Ignored;
+}
+
+export type Ignored =
+  | 'run_unknown'
+  | 'run_exists'
+  | 'run_ended'
+  | 'run_started'
+  | 'work_superseded'
+  | 'step_unknown'
+  | 'step_resolved'
+  | 'timer_early'
+  | 'nothing_new'
+  | 'state_too_large';
+
+/** Deterministic: the same run and command give the same decision, on any owner, at any time. `command.at` is the only clock. */
+export function decide(run: Run | undefined, command: RunCommand): Decision {
+  if (command.type === 'ScheduleRun') return run ? ignore(run, 'run_exists') : schedule(command);
+  if (!run) return ignore(undefined, 'run_unknown');
+  if (isEnded(run)) return ignore(run, 'run_ended');
+  switch (command.type) {
+    case 'StartRun':
+      return start(run, command);
+    case 'ReportCall':
+      return report(run, command);
+    case 'CheckpointSteps':
+      return checkpoint(run, command);
+    case 'FireTimer':
+      return fire(run, command);
+    case 'ResumeStep':
+      return resume(run, command);
+    case 'CancelRun':
+      return cancel(run, command);
+    case 'ReviewTimeouts':
+      return review(run, command);
+    default:
+      return unreachable(command);
+  }
+}
+
+function ignore(run: Run | undefined, ignored: Ignored): Decision {
+  return { transitions: [], next: run, ignored };
+}
+
+function schedule(command: ScheduleRun): Decision {
+  const { at } = command;
+  const startAt = Math.max(at, command.startAt);
+  const first: Extract<RunTransition, { type: 'RunScheduled' }> = {
+    type: 'RunScheduled',
+    at,
+    functionId: command.functionId,
+    functionSlug: command.functionSlug,
+    functionVersion: command.functionVersion,
+    appId: command.appId,
+    appName: command.appName,
+    events: command.events,
+    eventIds: command.eventIds,
+    eventName: command.eventName,
+    startAt,
+    maxAttempts: command.maxAttempts,
+    parents: command.parents,
+    cancelOn: command.cancelOn,
+    ...(command.startTimeoutMs === undefined ? {} : { startTimeoutAt: startAt + command.startTimeoutMs }),
+    ...(command.cron === undefined ? {} : { cron: command.cron }),
+    ...(command.batchId === undefined ? {} : { batchId: command.batchId }),
+  };
+  const draft = new Draft(scheduled(command.runId, command.env, first), at, [first]);
+  draft.planCall('step', startAt);
+  return draft.decision();
+}
+
+function start(run: Run, command: StartRun): Decision {
+  if (run.state !== 'queued') return ignore(run, 'run_started');
+  const draft = new Draft(run, command.at);
+  draft.start(command.finishTimeoutMs);
+  return draft.decision();
+}
+
+function report(run: Run, command: ReportCall): Decision {
+  const { work, outcome, at } = command;
+  const call = Object.hasOwn(run.calls, work.target) ? run.calls[work.target] : undefined;
+  if (!call || call.seq !== work.seq || call.generation !== work.generation) return ignore(run, 'work_superseded');
+
+  const draft = new Draft(run, at);
+  // The executor says StartRun before its first call; should that record be missing, the answer proves the start.
+  if (run.state === 'queued') draft.start(undefined);
+  if (command.requestVersion !== undefined && command.requestVersion > 0 && command.requestVersion !== run.requestVersion) {
+    draft.add({ type: 'VersionNegotiated', at, requestVersion: command.requestVersion });
+  }
+  const tried = {
+    call,
+    startedAt: command.startedAt,
+    retryAt: (failed: number, retryAfterMs: number | undefined): EpochMs =>
+      retryAt({ attempt: failed, at, dice: command.dice, retryAfterMs, intervalMs: command.retryIntervalMs }),
+  };
+  if (outcome.kind === 'ops' && !(outcome.plain && call.target !== 'step')) {
+    takeOps(draft, tried, outcome);
+  } else if (outcome.kind === 'ops') {
+    // Go answers 200 null when it does not reach the step it was asked for: never the end of the run.
+    draft.failCall(tried, { ...stepNotFound(call.target), noRetry: false });
+  } else {
+    draft.failCall(tried, outcome);
+  }
+  return draft.decision();
+}
+
+function checkpoint(run: Run, command: CheckpointSteps): Decision {
+  const call = Object.values(run.calls).find((other) => other.seq === command.seq);
+  if (!call || call.target !== 'step') return ignore(run, 'work_superseded');
+  const draft = new Draft(run, command.at);
+  if (run.state === 'queued') draft.start(undefined);
+  for (const op of command.ops) {
+    if (draft.ended) break;
+    switch (op.op) {
+      case 'StepDone':
+        draft.complete(op, { checkpointed: true });
+        break;
+      case 'StepFailed':
+        draft.failStep(op, op.fault, {});
+        break;
+      case 'DeferAdd':
+        draft.addDefer(op.id, op.functionRef, op.payload);
+        break;
+      case 'DeferAbort':
+        draft.abortDefer(op.target);
+        break;
+      case 'RunComplete':
+        draft.add({ type: 'RunCompleted', at: command.at, output: op.data });
+        break;
+      default:
+        // A planned step shows what is running; nothing follows from it.
+        break;
+    }
+  }
+  if (draft.run.stateBytes > LIMITS.runStateBytesMax) return ignore(run, 'state_too_large');
+  if (!draft.ended && draft.run.stepCount > LIMITS.stepsPerRunMax) draft.overflowSteps();
+  if (draft.transitions.length === 0) return ignore(run, 'nothing_new');
+  if (!draft.ended && draft.run.stack.length > run.stack.length) draft.add({ type: 'CallProgressed', at: command.at, seq: call.seq });
+  return draft.decision();
+}
+
+function fire(run: Run, command: FireTimer): Decision {
+  const { at } = command;
+  if (command.kind === 'start' || command.kind === 'finish') return fireTimeout(run, command, command.kind);
+  const step = command.stepId !== undefined && Object.hasOwn(run.steps, command.stepId) ? run.steps[command.stepId] : undefined;
+  if (!step) return ignore(run, 'step_unknown');
+  if (isResolved(step)) return ignore(run, 'step_resolved');
+  if (step.wait?.until === undefined || step.wait.until > at) return ignore(run, 'timer_early');
+  const draft = new Draft(run, at);
+  if (step.kind === 'invoke') draft.failStep(step, invokeTimedOut, { timedOut: true });
+  else draft.complete({ id: step.id, name: step.name, memo: 'null' }, step.kind === 'sleep' ? {} : { timedOut: true });
+  draft.enterAfter(step.id);
+  return draft.decision();
+}
+
+/** The limit is what is configured at this moment: on an extension the timer moves, without a limit it goes. */
+function fireTimeout(run: Run, { at, limitMs }: FireTimer, kind: 'start' | 'finish'): Decision {
+  if (kind === 'start' && run.state !== 'queued') return ignore(run, 'run_started');
+  const from = kind === 'start' ? run.startAt : run.startedAt;
+  if (from === undefined) return ignore(run, 'timer_early');
+  const draft = new Draft(run, at);
+  const until = limitMs === undefined ? undefined : from + limitMs;
+  if (until !== undefined && until <= at) draft.add({ type: 'RunCancelled', at, by: kind === 'start' ? 'start_timeout' : 'finish_timeout' });
+  else draft.add({ type: 'TimeoutMoved', at, kind, ...(until === undefined ? {} : { until }) });
+  return draft.decision();
+}
+
+function resume(run: Run, command: ResumeStep): Decision {
+  const step = Object.hasOwn(run.steps, command.stepId) ? run.steps[command.stepId] : undefined;
+  if (!step) return ignore(run, 'step_unknown');
+  if (isResolved(step)) return ignore(run, 'step_resolved');
+  const draft = new Draft(run, command.at);
+  const how = {
+    ...(command.eventId === undefined ? {} : { eventId: command.eventId }),
+    ...(command.childRunId === undefined ? {} : { childRunId: command.childRunId }),
+  };
+  if ('memo' in command.result) draft.complete({ id: step.id, name: step.name, memo: command.result.memo }, how);
+  else if (command.fails) {
+    draft.failStep(step, command.result.fault, how);
+    draft.failRun(command.result.fault);
+  } else draft.failStep(step, command.result.fault, how);
+  draft.enterAfter(step.id);
+  return draft.decision();
+}
+
+function cancel(run: Run, command: CancelRun): Decision {
+  const draft = new Draft(run, command.at);
+  draft.add({ type: 'RunCancelled', at: command.at, by: command.by, ...(command.cause === undefined ? {} : { cause: command.cause }) });
+  return draft.decision();
+}
+
+function review(run: Run, command: ReviewTimeouts): Decision {
+  const draft = new Draft(run, command.at);
+  const move = (kind: 'start' | 'finish', from: EpochMs | undefined, limitMs: number | undefined, now: EpochMs | undefined) => {
+    if (from === undefined) return;
+    const until = limitMs === undefined ? undefined : from + limitMs;
+    if (until !== now) draft.add({ type: 'TimeoutMoved', at: command.at, kind, ...(until === undefined ? {} : { until }) });
+  };
+  if (run.state === 'queued') move('start', run.startAt, command.startTimeoutMs, run.startTimeoutAt);
+  else move('finish', run.startedAt, command.finishTimeoutMs, run.finishTimeoutAt);
+  return draft.transitions.length === 0 ? ignore(run, 'nothing_new') : draft.decision();
+}
+
