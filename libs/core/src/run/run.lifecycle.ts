@@ -150,7 +150,12 @@ export function deferredSchedule(defer: {
   readonly functionSlug: string;
   /** A JSON object. */
   readonly input: Json;
-  readonly parent: { readonly runId: string; readonly functionSlug: string; readonly functionId: string; readonly appId: string };
+  readonly parent: {
+    readonly runId: string;
+    readonly functionSlug: string;
+    readonly functionId: string;
+    readonly appId: string;
+  };
 }): Json {
   const { parent } = defer;
   const own = {

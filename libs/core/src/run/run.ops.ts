@@ -39,7 +39,13 @@ export type Op =
   | (OpBase & { readonly op: 'Gateway' | 'AIGateway'; readonly request: Json })
   | (OpBase & { readonly op: 'RunComplete'; readonly data: Json })
   | (OpBase & { readonly op: 'DiscoveryRequest' })
-  | (OpBase & { readonly op: 'DeferAdd'; readonly functionRef: string; readonly payload: Json })
+  /** `rejected`: it breaks a rule of its own, so it is only noted; then the payload is `null`. */
+  | (OpBase & {
+      readonly op: 'DeferAdd';
+      readonly functionRef: string;
+      readonly payload: Json;
+      readonly rejected?: 'invalid_opts' | 'per_defer_size';
+    })
   | (OpBase & { readonly op: 'DeferAbort'; readonly target: string });
 
 /** When a wait ends. `invalid` and `too_long` end the run: quirk 10, contract 17.3. */
@@ -62,5 +68,11 @@ export type Outcome =
       readonly retryAfterMs?: number;
       /** No SDK spoke: connection, time-out, proxy page, half a body. */
       readonly transport: boolean;
+      /**
+       * Three digits: the status that an SDK answered. `stale_dispatch`: the SDK stopped because another call owns the work item, so
+       * nothing follows from it. Else why there is no answer: `http_unreachable`, `http_timeout`, `http_reset`, `http_invalid`,
+       * `output_too_large`, `redirect_refused`, `url_refused`, `url_invalid`, `not_sdk`, `http_error`, `unauthorized`,
+       * `reply_unreadable`, `step_not_found`, `step_output_too_large`, `step_input_too_large`, `signature_invalid`, `steps_overflowed`.
+       */
       readonly code: string;
     };
