@@ -47,8 +47,8 @@ it('tells that a run finished, and to whom it answers', () => {
       correlation_id: 'P1.h1',
       function_id: 'app-fn',
       run_id: 'R1',
-      event: JSON.parse(event),
-      events: [JSON.parse(event), JSON.parse(second)],
+      event: JSON.parse(event) as unknown,
+      events: [JSON.parse(event) as unknown, JSON.parse(second) as unknown],
       result: { ok: true },
     },
   });
