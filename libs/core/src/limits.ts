@@ -40,4 +40,6 @@ export const LIMITS = {
   idempotencyMs: DAY,
   defersPerRunMax: 20,
   deferInputBytesMax: 4 * MB,
+  metadataItemBytesMax: 64 * KB,
+  metadataPerRunBytesMax: MB,
 } as const;

@@ -21,31 +21,64 @@ export interface LogRecord<B = unknown> {
 
 export type PlacedRecord<B = unknown> = Placed<LogRecord<B>>;
 
+/**
+ * The body of a record of `dead-letters`, type `DeadLetter`, key `<topic>/<partition>/<offset>` of the origin: a record that could
+ * not be read, as it was found. One origin may be filed more than once; the key says that it is the same.
+ */
+export interface DeadLetter {
+  readonly origin: Position & { readonly topic: Topic };
+  /** Of the record, as far as they can be told. */
+  readonly key: string;
+  readonly type: string;
+  readonly schema: number;
+  readonly at: EpochMs;
+  /** The stored bytes of its body, base64. */
+  readonly bytes: string;
+  readonly reason: string;
+}
+
 export interface Subscription {
-  /** Ends the subscription; resolves when its handler is at rest. */
+  /**
+   * Resolves once the subscription is closed. Rejects when it ended by itself: with what the handler threw where there was no
+   * `onError`, or with what `onError` threw. A rejection that nobody takes ends the process: that is meant.
+   */
+  readonly ended: Promise<void>;
+  /**
+   * Ends the subscription; resolves when its handler is at rest (so a handler must not wait for it), rejects as `ended` does.
+   */
   close(): Promise<void>;
 }
 
 export interface SubscribeOptions {
   /** Most records handed over at once. */
   readonly batchMax?: number;
-  /** Called when the handler threw: the subscription is at rest and hands the same batch again when this returns. */
+  /**
+   * Called when the handler threw: the subscription is at rest and hands the same batch again when this returns. Called with an empty
+   * batch when the log could not be read: reading is tried again when this returns.
+   */
   readonly onError?: (error: unknown, batch: readonly PlacedRecord[]) => Promise<void>;
 }
 
-/** Durable records by topic. One key is read in the order it was appended; a returned position survives a crash. */
+/**
+ * Durable records by topic. One key is read in the order it was appended; a returned position survives a crash. Nobody is handed a
+ * record that is not durable. A stored record that cannot be decoded is filed under `dead-letters` (see `DeadLetter`) by whoever comes
+ * to read it, and left out: neither `read` nor `subscribe` stops at it.
+ */
 export abstract class EventLog {
   /**
    * Appends records, of any topics, all of them or none (an adapter that cannot promise this says so).
    * @returns their positions, in order; resolves once all are durable
    * @throws log_unavailable when it cannot be told whether they are in; ids make a second append harmless
+   * @throws TypeError when a record is not made as its type says; nothing was tried
    */
   abstract append(records: readonly LogRecord[]): Promise<readonly Position[]>;
 
   /**
    * Hands over the records of a topic from `from` (inclusive; absent: the oldest kept), batch after batch, one at a time, in order
    * of their partition. The next batch comes when the handler's promise is fulfilled; a caught-up handler is woken at once
-   * by an append. Delivery is at least once across restarts: keeping the position is the subscriber's business.
+   * by an append, with the appended record's own body: it is read only. Delivery is at least once across restarts: keeping the
+   * position is the subscriber's business.
+   * @throws position_unknown when `from` lies behind the end: it is of another log
    */
   abstract subscribe(
     topic: Topic,
@@ -63,7 +96,10 @@ export abstract class EventLog {
   /** The first position whose record was appended at or after `at`; the end where there is none. */
   abstract positionAt(topic: Topic, at: EpochMs): Promise<readonly Position[]>;
 
-  /** Forgets records before `before` (exclusive). Compacted topics keep the newest of each key all the same. */
+  /**
+   * Forgets records before `before` (exclusive). Compacted topics (`config`, `snapshots`) keep the newest of each key all the same,
+   * but of a key whose newest is a tombstone nothing stays.
+   */
   abstract trim(topic: Topic, before: Position): Promise<void>;
 
   abstract close(): Promise<void>;

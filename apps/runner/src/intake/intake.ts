@@ -2,9 +2,11 @@ import type { InternalEvent, StoredEvent } from '#core/event/event.js';
 import { derivedUlid } from '#core/event/event.ids.js';
 import type { FunctionVersion } from '#core/function/function.config.js';
 import { LIMITS } from '#core/limits.js';
-import { pauseForWatch, scheduleRun } from '#core/match/match.schedule.js';
 import { TriggerIndex } from '#core/match/trigger-index.js';
-import { fault } from '#core/run/run.faults.js';
+import { invokeUnknown } from '#core/run/run.memos.js';
+import { cancelWatchId } from '#core/run/run.owed.js';
+import { scheduleRun } from '#core/run/run.schedule.js';
+import type { CancelWatch, ScheduleRun } from '#core/run/run.commands.js';
 import type { Placed, Position } from '#core/words.js';
 import type { Catalog } from '#ports/catalog.port.js';
 import type { Clock } from '#ports/clock.port.js';
@@ -101,10 +103,9 @@ export class Intake {
     }
     if (!invoke.parent) return;
     const { runId, stepId } = invoke.parent;
-    const unknown = fault('Error', `could not find function with ID: ${invoke.functionRef}`);
     commands.push({
       key: runId,
-      command: { type: 'ResumeStep', runId, env: event.env, at: this.clock.now(), stepId, result: { fault: unknown }, eventId: event.internalId },
+      command: { type: 'ResumeStep', runId, env: event.env, at: this.clock.now(), stepId, result: { fault: invokeUnknown(invoke.functionRef) }, eventId: event.internalId },
     });
   }
 
@@ -131,7 +132,7 @@ export class Intake {
     const command = scheduleRun({ runId, fn, event, at: this.clock.now(), cron, parent: invoke?.parent });
     commands.push({ key: runId, command });
     // A cancelling event may stand right behind this one: the watch must not wait for the desk.
-    const watches = command.cancelOn.map((watch, index): Pause => pauseForWatch(command, watch, index));
+    const watches = command.cancelOn.map((watch, index): Pause => watchOf(command, watch, index));
     if (watches.length > 0) await this.pauses.add(watches);
   }
 
@@ -163,4 +164,19 @@ export class Intake {
   async prune(): Promise<void> {
     await this.seen.prune(this.clock.now() - LIMITS.idempotencyMs);
   }
+}
+
+function watchOf({ runId, env, events, eventIds }: ScheduleRun, watch: CancelWatch, index: number): Pause {
+  return {
+    id: cancelWatchId(runId, index),
+    env,
+    kind: 'cancel',
+    runId,
+    event: watch.event,
+    ...(watch.if === undefined ? {} : { expression: watch.if }),
+    trigger: events[0] ?? '{}',
+    since: watch.since,
+    until: watch.until,
+    notEvents: eventIds,
+  };
 }

@@ -1,3 +1,6 @@
+import type { Effect } from '../effects.js';
+import { derivedUlid } from '../event/event.ids.js';
+import { scheduledTimer } from '../run/run.lifecycle.js';
 import type { Env, EpochMs } from '../words.js';
 
 /** The clockwork of one cron trigger of one function. */
@@ -27,9 +30,24 @@ export type CronCommand =
   | (CronCommandBase & { readonly type: 'TickCron'; readonly scheduledAt: EpochMs; readonly jitterMs?: number });
 
 export type CronTransition =
-  | { readonly type: 'CronArmed'; readonly at: EpochMs; readonly functionId: string; readonly functionVersion: number; readonly cron: string; readonly scheduledAt?: EpochMs; readonly fireAt?: EpochMs }
+  | {
+      readonly type: 'CronArmed';
+      readonly at: EpochMs;
+      readonly functionId: string;
+      readonly functionVersion: number;
+      readonly cron: string;
+      readonly scheduledAt?: EpochMs;
+      readonly fireAt?: EpochMs;
+    }
   | { readonly type: 'CronDisarmed'; readonly at: EpochMs; readonly functionId: string; readonly cron: string }
-  | { readonly type: 'CronTicked'; readonly at: EpochMs; readonly functionId: string; readonly cron: string; readonly scheduledAt: EpochMs; readonly fireAt: EpochMs };
+  | {
+      readonly type: 'CronTicked';
+      readonly at: EpochMs;
+      readonly functionId: string;
+      readonly cron: string;
+      readonly scheduledAt: EpochMs;
+      readonly fireAt: EpochMs;
+    };
 
 export interface CronDecision {
   readonly transitions: readonly CronTransition[];
@@ -51,14 +69,20 @@ export function decideCron(state: CronState | undefined, command: CronCommand, c
   const { at, functionId, cron } = command;
   const occurrence = (after: EpochMs, jitterMs: number | undefined) => {
     const scheduledAt = calendar.next(cron, after);
-    return scheduledAt === undefined ? {} : { scheduledAt, fireAt: scheduledAt + calendar.jitter(functionId, cron, scheduledAt, jitterMs) };
+    return scheduledAt === undefined
+      ? {}
+      : { scheduledAt, fireAt: scheduledAt + calendar.jitter(functionId, cron, scheduledAt, jitterMs) };
   };
   switch (command.type) {
     case 'ArmCron': {
       const { functionVersion } = command;
-      if (state?.functionVersion === functionVersion) return { transitions: [], next: state, ignored: 'cron_unchanged' };
+      if (state?.functionVersion === functionVersion)
+        return { transitions: [], next: state, ignored: 'cron_unchanged' };
       // An occurrence that is due but has not fired yet stays: a sync must not skip it.
-      const kept = state?.scheduledAt !== undefined && state.scheduledAt <= at ? { scheduledAt: state.scheduledAt, fireAt: state.fireAt ?? at } : occurrence(at, command.jitterMs);
+      const kept =
+        state?.scheduledAt !== undefined && state.scheduledAt <= at
+          ? { scheduledAt: state.scheduledAt, fireAt: state.fireAt ?? at }
+          : occurrence(at, command.jitterMs);
       const armed = { functionId, functionVersion, cron, ...kept };
       return { transitions: [{ type: 'CronArmed', at, ...armed }], next: { env: command.env, ...armed } };
     }
@@ -80,4 +104,31 @@ export function decideCron(state: CronState | undefined, command: CronCommand, c
       };
     }
   }
+}
+
+/** The event of an occurrence. One run per function and scheduled time, also where two triggers of it coincide. */
+export function cronEffects(transitions: readonly CronTransition[], { env }: CronCommand): readonly Effect[] {
+  return transitions.flatMap((t): readonly Effect[] => {
+    if (t.type !== 'CronTicked') return [];
+    const { functionId, cron, scheduledAt, fireAt, at } = t;
+    const internalId = derivedUlid(at, functionId, cron, String(scheduledAt));
+    const name = 'inngest/scheduled.timer';
+    const payload = scheduledTimer({ cron, scheduledAt, fireAt });
+    const internal = { kind: 'cron', functionId, scheduledAt } as const;
+    const id = `${functionId}@${new Date(scheduledAt).toISOString()}`;
+    return [
+      {
+        kind: 'event',
+        event: { internalId, env, id, name, ts: fireAt, receivedAt: at, payload, source: 'cron', internal },
+      },
+    ];
+  });
+}
+
+/** The tick that should be out. */
+export function cronOwed(
+  state: CronState | undefined,
+): readonly { readonly kind: 'tick'; readonly id: string; readonly at: EpochMs }[] {
+  if (state?.fireAt === undefined) return [];
+  return [{ kind: 'tick', id: cronKey(state.env, state.functionId, state.cron), at: state.fireAt }];
 }

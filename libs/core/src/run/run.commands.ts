@@ -12,7 +12,7 @@ interface CommandBase {
 }
 
 /** What anybody may want of a run. Stands on `commands`, keyed by the run's id. */
-export type RunCommand = ScheduleRun | StartRun | ReportCall | CheckpointSteps | FireTimer | ResumeStep | CancelRun | ReviewTimeouts;
+export type RunCommand = ScheduleRun | StartRun | ReportCall | CheckpointSteps | FireTimer | ResumeStep | CancelRun | ReviewTimeouts | AddMetadata;
 
 export interface ScheduleRun extends CommandBase {
   readonly type: 'ScheduleRun';
@@ -40,6 +40,8 @@ export interface ScheduleRun extends CommandBase {
 export interface CancelWatch {
   readonly event: string;
   readonly if?: string;
+  /** Events received from `since` on and before `until` count. */
+  readonly since: EpochMs;
   readonly until: EpochMs;
 }
 
@@ -117,4 +119,11 @@ export interface ReviewTimeouts extends CommandBase {
   readonly type: 'ReviewTimeouts';
   readonly startTimeoutMs?: number;
   readonly finishTimeoutMs?: number;
+}
+
+/** Key/value maps that an SDK attaches to a run, a step or an attempt. */
+export interface AddMetadata extends CommandBase {
+  readonly type: 'AddMetadata';
+  /** `{"target":{...},"metadata":[...]}` as it came, canonical. */
+  readonly body: Json;
 }

@@ -1,4 +1,4 @@
-import { compileError } from '../expression/expression.check.js';
+import { compile, MATCH_ROOTS } from '../expression/expression.compile.js';
 import { LIMITS } from '../limits.js';
 import { unreachable } from '../words.js';
 import type { Draft, Tried } from './run.draft.js';
@@ -108,9 +108,9 @@ function plan(draft: Draft, op: Waiting, group: number): boolean {
     return false;
   }
   if (op.op === 'WaitForEvent' && op.if !== undefined) {
-    const error = compileError(op.if);
-    if (error !== undefined) {
-      draft.failRun(expressionInvalid(error));
+    const { flaw } = compile(op.if, { roots: MATCH_ROOTS, policy: 'any' });
+    if (flaw) {
+      draft.failRun(expressionInvalid(flaw.text));
       return false;
     }
   }

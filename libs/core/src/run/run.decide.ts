@@ -1,6 +1,7 @@
+import { utf8Bytes } from '../json.js';
 import { LIMITS } from '../limits.js';
 import { unreachable, type EpochMs } from '../words.js';
-import type { CancelRun, CheckpointSteps, FireTimer, ReportCall, ResumeStep, ReviewTimeouts, RunCommand, ScheduleRun, StartRun } from './run.commands.js';
+import type { AddMetadata, CancelRun, CheckpointSteps, FireTimer, ReportCall, ResumeStep, ReviewTimeouts, RunCommand, ScheduleRun, StartRun } from './run.commands.js';
 import { takeOps } from './run.decide-ops.js';
 import { Draft } from './run.draft.js';
 import { isEnded, isResolved, type Run } from './run.state.js';
@@ -27,7 +28,8 @@ export type Ignored =
   | 'step_resolved'
   | 'timer_early'
   | 'nothing_new'
-  | 'state_too_large';
+  | 'state_too_large'
+  | 'metadata_too_large';
 
 /** Deterministic: the same run and command give the same decision, on any owner, at any time. `command.at` is the only clock. */
 export function decide(run: Run | undefined, command: RunCommand): Decision {
@@ -49,6 +51,8 @@ export function decide(run: Run | undefined, command: RunCommand): Decision {
       return cancel(run, command);
     case 'ReviewTimeouts':
       return review(run, command);
+    case 'AddMetadata':
+      return addMetadata(run, command);
     default:
       return unreachable(command);
   }
@@ -217,3 +221,10 @@ function review(run: Run, command: ReviewTimeouts): Decision {
   return draft.transitions.length === 0 ? ignore(run, 'nothing_new') : draft.decision();
 }
 
+
+function addMetadata(run: Run, { at, body }: AddMetadata): Decision {
+  if (run.metadataBytes + utf8Bytes(body) > LIMITS.metadataPerRunBytesMax) return ignore(run, 'metadata_too_large');
+  const draft = new Draft(run, at);
+  draft.add({ type: 'MetadataAdded', at, body });
+  return draft.decision();
+}

@@ -39,6 +39,7 @@ export function scheduled(id: string, env: Env, t: Scheduled): Run {
     groupNext: 0,
     ...(t.startTimeoutAt === undefined ? {} : { startTimeoutAt: t.startTimeoutAt }),
     stateBytes: t.events.reduce((bytes, event) => bytes + utf8Bytes(event), 0),
+    metadataBytes: 0,
     defers: {},
   };
 }
@@ -111,6 +112,8 @@ export function evolve(run: Run, t: RunTransition): Run {
       const defer = run.defers[t.deferId];
       return defer ? { ...run, defers: { ...run.defers, [t.deferId]: { ...defer, state: 'aborted' } } } : run;
     }
+    case 'MetadataAdded':
+      return { ...run, metadataBytes: run.metadataBytes + utf8Bytes(t.body) };
     case 'RunCompleted':
       return { ...run, state: 'completed', endedAt: t.at, output: t.output, calls: {}, entryWanted: false };
     case 'RunFailed':

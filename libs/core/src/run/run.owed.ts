@@ -72,12 +72,12 @@ function watches(run: Run): Owed[] {
   return run.cancelOn.map((watch, index) => ({
     kind: 'pause',
     id: cancelWatchId(run.id, index),
-    at: run.createdAt,
+    at: watch.since,
     pause: {
       kind: 'cancel',
       event: watch.event,
       ...(watch.if === undefined ? {} : { expression: watch.if }),
-      since: run.createdAt,
+      since: watch.since,
       until: watch.until,
     },
   }));

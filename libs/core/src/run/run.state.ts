@@ -91,6 +91,7 @@ export interface Run {
   readonly finishTimeoutAt?: EpochMs;
   /** Events and memos, as UTF-8. */
   readonly stateBytes: number;
+  readonly metadataBytes: number;
   readonly defers: Readonly<Record<string, Defer>>;
   readonly output?: Json;
 }

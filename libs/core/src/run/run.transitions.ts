@@ -132,6 +132,7 @@ export type RunTransition =
   | { readonly type: 'TimeoutMoved'; readonly at: EpochMs; readonly kind: 'start' | 'finish'; readonly until?: EpochMs }
   | { readonly type: 'DeferAdded'; readonly at: EpochMs; readonly deferId: string; readonly functionRef: string; readonly payload: Json; readonly rejected?: string }
   | { readonly type: 'DeferAborted'; readonly at: EpochMs; readonly deferId: string }
+  | { readonly type: 'MetadataAdded'; readonly at: EpochMs; readonly body: Json }
   | { readonly type: 'RunCompleted'; readonly at: EpochMs; readonly output: Json }
   | { readonly type: 'RunFailed'; readonly at: EpochMs; readonly output: Json; readonly fault: StepFault; readonly errorClass: string }
   | { readonly type: 'RunCancelled'; readonly at: EpochMs; readonly by: 'api' | 'event' | 'singleton' | 'start_timeout' | 'finish_timeout'; readonly cause?: string };

@@ -1,3 +1,5 @@
+import type { Effect } from '../effects.js';
+import { signalConflict, signalMemo } from '../run/run.memos.js';
 import type { Env, EpochMs, Json } from '../words.js';
 
 /** Who waits for a signal: one step of one run at a time, per environment and name. Contract 17.5. */
@@ -58,4 +60,14 @@ export function decideSignal(signal: Signal | undefined, command: SignalCommand)
       if (!holder) return { transitions: [], next: signal, ignored: 'no_waiter' };
       return { transitions: [{ type: 'SignalDelivered', at, ...holder, data: command.data }], next: undefined };
   }
+}
+
+/** What the runs hear of it. */
+export function signalEffects(transitions: readonly SignalTransition[], { env, signal }: SignalCommand): readonly Effect[] {
+  return transitions.flatMap((t): readonly Effect[] => {
+    if (t.type !== 'SignalRefused' && t.type !== 'SignalDelivered') return [];
+    const { runId, stepId, at } = t;
+    const ends = t.type === 'SignalRefused' ? { result: { fault: signalConflict }, fails: true } : { result: { memo: signalMemo(signal, t.data) } };
+    return [{ kind: 'command', key: runId, command: { type: 'ResumeStep', runId, env, at, stepId, ...ends } }];
+  });
 }

@@ -1,0 +1,5 @@
+/** The way History comes to know what is on the log. */
+export abstract class HistoryGate {
+  /** Resolves once History reflects everything that was on the log at the time of the call. @throws history_unavailable */
+  abstract caughtUp(): Promise<void>;
+}
