@@ -12,11 +12,14 @@ export interface AggregateWrite {
   readonly state: string | null;
 }
 
-/** A projection of `commands` (or `events`): folded state with the position it reflects. May be dropped and rebuilt at any time. */
+/**
+ * A projection of `commands` (or `events`): folded state with the position it reflects. May be dropped and rebuilt at any time.
+ * Every method throws state_unavailable where the store cannot be reached; nothing is written then.
+ */
 export abstract class AggregateStore {
   /** @param space the kind of aggregate: `run`, `signal`, ... */
   abstract load(space: string, id: string): Promise<StoredAggregate | undefined>;
-  /** All that have not ended, in no order. */
+  /** All that have not ended, in no order. One that changes meanwhile may come in its older or its newer state, or, being new, not at all. */
   abstract active(space: string): AsyncIterable<StoredAggregate>;
   /** How many have not ended. */
   abstract count(space: string): Promise<number>;

@@ -10,7 +10,10 @@ export interface SeenEvent {
   readonly position: Position;
 }
 
-/** Which event ids started a run of a function in the last 24 h. A projection of `events`. */
+/**
+ * Which event ids started a run of a function in the last 24 h. A projection of `events`.
+ * Every method throws state_unavailable where the store cannot be reached; nothing is written then.
+ */
 export abstract class SeenEvents {
   abstract first(env: Env, functionId: string, eventId: string): Promise<SeenEvent | undefined>;
   /**
