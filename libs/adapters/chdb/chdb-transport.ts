@@ -1,0 +1,199 @@
+import { Fault } from '#core/faults.js';
+import type { Clock } from '#ports/clock.port.js';
+import type { ClickHouseTransport, SqlParams, SqlRow } from '../clickhouse/clickhouse.transport.js';
+import { insertFault, queryFault } from '../clickhouse/clickhouse.errors.js';
+import { EngineFailed, EngineLost, EngineProcess, EngineRefused } from './engine-process.js';
+import type { EngineCall } from './engine-process.js';
+
+export interface ChdbOptions {
+  /** The engine's data folder; made when it is not there. */
+  readonly path: string;
+  readonly clock: Clock;
+  /** The engine process is let go after this long without a call; the next call starts it again. Default 5 minutes. */
+  readonly idleMs?: number;
+  /** The package to load. Default `chdb`. */
+  readonly module?: string;
+  /** How long to wait for another process to let the folder go. Default 10 s. */
+  readonly lockWaitMs?: number;
+}
+
+/** A query may use this much, so that a question nobody can answer here ends as an error and not as a full machine. */
+const QUERY_BYTES_MAX = 1024 ** 3;
+const QUERY_SECONDS_MAX = 60;
+/** An engine that has not answered by then never will. */
+const CALL_MS_MAX = 5 * QUERY_SECONDS_MAX * 1_000;
+/** The number of the engine's error ABORTED: it has given up, but its process has not ended. */
+const ENGINE_ABORTED = 236;
+/** Rows go over in pieces of about this size. */
+const INSERT_BYTES_MAX = 8 * 1024 ** 2;
+
+const MISSING =
+  'Run history is off: the optional package chdb, the embedded history engine, is not installed or has no build for this platform ' +
+  `(${process.platform}-${process.arch}). Install it with "npm install chdb", or set CLICKHOUSE_URL to use a ClickHouse server. ` +
+  'Events are taken and functions run without it; lists of events and runs, traces and queries are not available.';
+
+const decoder = new TextDecoder();
+
+/** ClickHouse in a process of its own, started by the first call, started again when it dies, let go when it has nothing to do. */
+export class ChdbTransport implements ClickHouseTransport {
+  private engine: Promise<EngineProcess> | undefined;
+  /** The end of the process before: it holds the folder until then. */
+  private previous: Promise<void> = Promise.resolve();
+  private missing: Fault | undefined;
+  private closed = false;
+  private underWay = 0;
+  private forgetRest: () => void = () => {};
+
+  constructor(private readonly options: ChdbOptions) {}
+
+  /** Process id of the engine while it is up. */
+  async pid(): Promise<number | undefined> {
+    return (await this.engine)?.pid;
+  }
+
+  async run(sql: string, params: SqlParams = {}): Promise<readonly SqlRow[]> {
+    return rowsOf(await this.call({ kind: 'run', sql, params }, queryFault));
+  }
+
+  async insert(table: string, rows: readonly SqlRow[]): Promise<void> {
+    for (const piece of pieces(rows)) await this.call({ kind: 'insert', table, rows: piece }, insertFault);
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.rest();
+    await this.previous;
+  }
+
+  private async call(
+    call: EngineCall,
+    faultOf: (code: number | undefined, cause: Error) => Fault,
+  ): Promise<Uint8Array> {
+    this.forgetRest();
+    this.underWay++;
+    try {
+      return await this.callEngine(call, 1);
+    } catch (error) {
+      if (error instanceof EngineRefused) throw faultOf(error.code, error);
+      if (error instanceof EngineLost) throw new Fault('history_unavailable', {}, { cause: error });
+      throw error;
+    } finally {
+      if (--this.underWay === 0) this.restLater();
+    }
+  }
+
+  /** Every statement of ours may be run twice, so a call whose engine died goes to the next one. */
+  private async callEngine(call: EngineCall, retries: number): Promise<Uint8Array> {
+    const starting = this.started();
+    try {
+      return await this.callOnce(await starting, call);
+    } catch (error) {
+      if (!(error instanceof EngineLost) || retries === 0) throw error;
+      if (this.engine === starting) this.engine = undefined;
+      return this.callEngine(call, retries - 1);
+    }
+  }
+
+  private async callOnce(engine: EngineProcess, call: EngineCall): Promise<Uint8Array> {
+    const { clock } = this.options;
+    const forgetDeadline = clock.at(clock.now() + CALL_MS_MAX, () => engine.kill());
+    try {
+      return await engine.call(call);
+    } catch (error) {
+      if (error instanceof EngineRefused && error.code === ENGINE_ABORTED) {
+        engine.kill();
+        throw new EngineLost(error.message, { cause: error });
+      }
+      throw error;
+    } finally {
+      forgetDeadline();
+    }
+  }
+
+  private started(): Promise<EngineProcess> {
+    if (this.missing) return Promise.reject(this.missing);
+    if (this.closed) return Promise.reject(new Fault('history_unavailable', {}, { message: 'History is closed.' }));
+    if (this.engine) return this.engine;
+
+    const engine = this.start(this.previous);
+    const forget = (): void => {
+      if (this.engine === engine) this.engine = undefined;
+    };
+    this.previous = engine
+      .then(
+        (up) => up.ended,
+        () => {},
+      )
+      .then(forget);
+    this.engine = engine;
+    return engine;
+  }
+
+  private async start(previous: Promise<void>): Promise<EngineProcess> {
+    await previous;
+    try {
+      return await EngineProcess.start({
+        path: this.options.path,
+        module: this.options.module ?? 'chdb',
+        lockWaitMs: this.options.lockWaitMs ?? 10_000,
+        args: [
+          `--max_memory_usage=${QUERY_BYTES_MAX}`,
+          `--max_execution_time=${QUERY_SECONDS_MAX}`,
+          '--output_format_json_quote_64bit_integers=0',
+        ],
+      });
+    } catch (error) {
+      throw this.startFault(error);
+    }
+  }
+
+  private startFault(error: unknown): unknown {
+    if (!(error instanceof EngineFailed)) return error;
+    if (error.problem === 'missing') {
+      this.missing = new Fault('history_unavailable', {}, { message: MISSING, cause: error });
+      return this.missing;
+    }
+    const message = `The history in ${this.options.path} cannot be opened; another process may be using it.`;
+    return new Fault('history_unavailable', {}, { message, cause: error });
+  }
+
+  private restLater(): void {
+    if (!this.engine) return;
+    const { clock, idleMs = 5 * 60_000 } = this.options;
+    this.forgetRest = clock.at(clock.now() + idleMs, () => void this.rest());
+  }
+
+  private async rest(): Promise<void> {
+    this.forgetRest();
+    const engine = this.engine;
+    if (!engine) return;
+    this.engine = undefined;
+    try {
+      await (await engine).end();
+    } catch {
+      // It did not come up, which those who called it were told.
+    }
+  }
+}
+
+/** The rows as JSON lines, in pieces that a message carries well. A row is never cut. */
+function* pieces(rows: readonly SqlRow[]): Generator<Uint8Array> {
+  let lines: string[] = [];
+  let chars = 0;
+  for (const row of rows) {
+    const line = JSON.stringify(row);
+    lines.push(line);
+    chars += line.length;
+    if (chars >= INSERT_BYTES_MAX) {
+      yield Buffer.from(lines.join('\n'));
+      lines = [];
+      chars = 0;
+    }
+  }
+  if (lines.length > 0) yield Buffer.from(lines.join('\n'));
+}
+
+function rowsOf(result: Uint8Array): readonly SqlRow[] {
+  const text = decoder.decode(result).trimEnd();
+  return text === '' ? [] : text.split('\n').map((line) => JSON.parse(line) as SqlRow);
+}

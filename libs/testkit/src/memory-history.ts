@@ -1,0 +1,125 @@
+import type { Env, Position } from '#core/words.js';
+import { History } from '#ports/history.port.js';
+import type {
+  EventFilter,
+  EventRow,
+  HistoryBatch,
+  RunFilter,
+  RunRow,
+  RunStatus,
+  TransitionRow,
+} from '#ports/history.port.js';
+
+const PHASE: Readonly<Record<RunStatus, number>> = {
+  Scheduled: 0,
+  Running: 1,
+  Completed: 2,
+  Failed: 2,
+  Cancelled: 2,
+  Skipped: 2,
+};
+
+/** The highest version of a run wins; of equal ones the one that is further along. */
+function isNewer(a: RunRow, b: RunRow): boolean {
+  return (a.version - b.version || PHASE[a.status] - PHASE[b.status]) >= 0;
+}
+
+/** History said in a few lines over maps: what the SQL is compared with, and quick company for tests of other rooms. */
+export class MemoryHistory extends History {
+  private readonly eventRows = new Map<string, EventRow>();
+  private readonly runRows = new Map<string, RunRow>();
+  private readonly transitionRows = new Map<string, TransitionRow>();
+  private readonly positions = new Map<string, Position>();
+  /** Set to make every call throw it. */
+  fault: Error | undefined;
+
+  override append(batch: HistoryBatch, next: Readonly<Record<string, Position>>): Promise<void> {
+    return this.answer(() => {
+      for (const row of batch.events) {
+        const key = `${row.env}/${row.internalId}`;
+        const old = this.eventRows.get(key);
+        if (!old || row.position.offset >= old.position.offset) this.eventRows.set(key, row);
+      }
+      for (const row of batch.runs) {
+        const key = `${row.env}/${row.runId}`;
+        const old = this.runRows.get(key);
+        if (!old || isNewer(row, old)) this.runRows.set(key, row);
+      }
+      for (const row of batch.transitions)
+        this.transitionRows.set(`${row.env}/${row.runId}/${row.offset}/${row.index}`, row);
+      for (const [reader, position] of Object.entries(next)) {
+        const old = this.positions.get(reader);
+        if (!old || position.offset > old.offset) this.positions.set(reader, position);
+      }
+    });
+  }
+
+  override position(reader: string): Promise<Position | undefined> {
+    return this.answer(() => this.positions.get(reader));
+  }
+
+  override events(env: Env, filter: EventFilter): Promise<readonly EventRow[]> {
+    return this.answer(() =>
+      [...this.eventRows.values()]
+        .filter(
+          (row) =>
+            row.env === env &&
+            (filter.cursor === undefined || row.internalId < filter.cursor) &&
+            (filter.name === undefined || row.name === filter.name) &&
+            (filter.receivedAfter === undefined || row.receivedAt >= filter.receivedAfter) &&
+            (filter.receivedBefore === undefined || row.receivedAt < filter.receivedBefore) &&
+            (filter.internal === true || filter.name !== undefined || !row.name.startsWith('inngest/')),
+        )
+        .sort((a, b) => (a.internalId < b.internalId ? 1 : -1))
+        .slice(0, filter.limit),
+    );
+  }
+
+  override event(env: Env, internalId: string): Promise<EventRow | undefined> {
+    return this.answer(() => this.eventRows.get(`${env}/${internalId}`));
+  }
+
+  override runs(env: Env, filter: RunFilter): Promise<readonly RunRow[]> {
+    return this.answer(() =>
+      this.newest(
+        (row) =>
+          row.env === env &&
+          (filter.cursor === undefined || row.runId < filter.cursor) &&
+          (filter.statuses === undefined || filter.statuses.includes(row.status)) &&
+          (filter.functionSlugs === undefined || filter.functionSlugs.includes(row.functionSlug)) &&
+          (filter.appName === undefined || row.appName === filter.appName) &&
+          (filter.eventName === undefined || row.eventName === filter.eventName) &&
+          (filter.from === undefined || row.queuedAt >= filter.from) &&
+          (filter.until === undefined || row.queuedAt < filter.until),
+      ).slice(0, filter.limit),
+    );
+  }
+
+  override run(env: Env, runId: string): Promise<RunRow | undefined> {
+    return this.answer(() => this.runRows.get(`${env}/${runId}`));
+  }
+
+  override runsOfEvent(env: Env, internalId: string): Promise<readonly RunRow[]> {
+    return this.answer(() => this.newest((row) => row.env === env && row.eventIds.includes(internalId)));
+  }
+
+  override transitions(env: Env, runId: string): Promise<readonly TransitionRow[]> {
+    return this.answer(() =>
+      [...this.transitionRows.values()]
+        .filter((row) => row.env === env && row.runId === runId)
+        .sort((a, b) => a.offset - b.offset || a.index - b.index),
+    );
+  }
+
+  override close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  private newest(wanted: (row: RunRow) => boolean): RunRow[] {
+    return [...this.runRows.values()].filter(wanted).sort((a, b) => (a.runId < b.runId ? 1 : -1));
+  }
+
+  private answer<T>(read: () => T): Promise<T> {
+    return this.fault ? Promise.reject(this.fault) : Promise.resolve(read());
+  }
+}
