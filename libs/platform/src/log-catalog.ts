@@ -5,7 +5,7 @@ import type { EventLog, PlacedRecord, Subscription } from '#ports/event-log.port
 
 type Listener = (now: FunctionVersion, before: FunctionVersion | undefined) => void;
 
-/** The catalog as a fold of the `config` topic, read from its start. */
+/** The catalog as a fold of the `config` topic, read from its start. Keys are `app:<id>` and `function:<id>`. */
 export class LogCatalog extends Catalog {
   private readonly byId = new Map<string, FunctionVersion>();
   private readonly bySlug = new Map<string, FunctionVersion>();
@@ -76,8 +76,9 @@ export class LogCatalog extends Catalog {
     for (const record of batch) {
       this.nextOffset = record.position.offset + 1;
       this.count++;
-      if (record.type === 'App') this.takeApp(record.key, record.body as AppVersion | undefined);
-      else if (record.type === 'Function') this.takeFunction(record.key, record.body as FunctionVersion | undefined);
+      const id = record.key.slice(record.key.indexOf(':') + 1);
+      if (record.type === 'App') this.takeApp(id, record.body as AppVersion | undefined);
+      else if (record.type === 'Function') this.takeFunction(id, record.body as FunctionVersion | undefined);
     }
     const told = this.waiting.filter(({ offset }) => offset <= this.nextOffset);
     for (const waiter of told) {

@@ -4,7 +4,7 @@ import type { Clock } from '#ports/clock.port.js';
 import type { EventLog } from '#ports/event-log.port.js';
 import type { Ids } from '#ports/ids.port.js';
 import { Letterbox, type Addressed, type Answer } from '#ports/letterbox.port.js';
-import { recordOfCommand } from '../records.js';
+import { recordOfCommand } from '#ports/records.js';
 import type { Desk } from './desk.js';
 
 const ANSWER_MS = 15_000;

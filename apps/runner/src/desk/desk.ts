@@ -7,7 +7,7 @@ import type { EventLog, LogRecord, PlacedRecord } from '#ports/event-log.port.js
 import type { Answer } from '#ports/letterbox.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import { deadLetter } from '../dead-letter.js';
-import { recordOfCommand, recordOfEvent } from '../records.js';
+import { recordOfCommand, recordOfEvent } from '#ports/records.js';
 import type { Hands } from './hands.js';
 import type { AnyRoom, Aggregate } from './room.js';
 

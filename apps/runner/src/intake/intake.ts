@@ -2,7 +2,7 @@ import type { InternalEvent, StoredEvent } from '#core/event/event.js';
 import { derivedUlid } from '#core/event/event.ids.js';
 import type { FunctionVersion } from '#core/function/function.config.js';
 import { LIMITS } from '#core/limits.js';
-import { TriggerIndex } from '#core/match/trigger-index.js';
+import { TriggerIndex } from '#core/match/trigger.index.js';
 import { invokeUnknown } from '#core/run/run.memos.js';
 import { cancelWatchId } from '#core/run/run.owed.js';
 import { scheduleRun } from '#core/run/run.schedule.js';
@@ -16,7 +16,7 @@ import type { Logger } from '#ports/logger.port.js';
 import type { Pause, PauseIndex } from '#ports/pause-index.port.js';
 import type { SeenEvent, SeenEvents } from '#ports/seen-events.port.js';
 import { deadLetter } from '../dead-letter.js';
-import { recordOfCommand } from '../records.js';
+import { recordOfCommand } from '#ports/records.js';
 
 /**
  * Takes the events of a partition in log order: which functions they trigger, which waits they resolve, which runs they cancel. All of it
@@ -77,14 +77,17 @@ export class Intake {
         started.add(fn.id);
       }
     }
-    let value: Record<string, unknown> | undefined;
-    const matches = this.index().match({
-      name: event.name,
-      env: event.env,
-      value: () => (value ??= JSON.parse(event.payload) as Record<string, unknown>),
-      now: event.receivedAt,
+    const { env, name, payload, receivedAt } = event;
+    const { matches, misses } = this.index().match({
+      env,
+      name,
+      at: receivedAt,
+      get value(): unknown {
+        return JSON.parse(payload);
+      },
     });
-    for (const fn of matches) {
+    for (const { fn, reason } of misses) this.logger.debug({ functionId: fn.id, event: event.internalId, reason }, 'trigger did not match');
+    for (const { fn } of matches) {
       if (!started.has(fn.id) && (await this.isFirst(fn, event, position, entries))) await this.schedule(fn, event, commands);
     }
   }

@@ -1,6 +1,6 @@
 import type { Command } from '#core/effects.js';
 import type { StoredEvent } from '#core/event/event.js';
-import type { LogRecord } from '#ports/event-log.port.js';
+import type { LogRecord } from './event-log.port.js';
 
 /** An event as a record: keyed by its id, so that duplicates meet at one owner. */
 export function recordOfEvent(event: StoredEvent): LogRecord<StoredEvent> {

@@ -1,0 +1,134 @@
+import { parseEventIdSeed, seededUlid } from '#core/event/event.ids.js';
+import type { StoredEvent } from '#core/event/event.js';
+import { readEvent } from '#core/event/event.read.js';
+import { EventSplitter, type SplitEvent } from '#core/event/event.split.js';
+import { Fault } from '#core/faults.js';
+import { canonical } from '#core/json.js';
+import { LIMITS } from '#core/limits.js';
+import { functionInvoked } from '#core/run/run.lifecycle.js';
+import type { Access } from '#ports/access.port.js';
+import type { Clock } from '#ports/clock.port.js';
+import type { EventLog } from '#ports/event-log.port.js';
+import type { Ids } from '#ports/ids.port.js';
+import { recordOfEvent } from '#ports/records.js';
+
+export interface IngestOptions {
+  /** Largest request body. */
+  readonly bodyBytesMax: number;
+  /** Bytes of all request bodies that are held at one time. */
+  readonly heldBytesMax: number;
+}
+
+export interface IngestRules {
+  readonly nameCharsMax?: number;
+  /** One event, not a list. */
+  readonly single?: boolean;
+}
+
+export interface Sender {
+  /** `x-inngest-event-id-seed`. */
+  readonly seed?: string | undefined;
+  readonly traceparent?: string | undefined;
+}
+
+/** The door of the log: checks a request whole, appends it whole, and answers when it is durable. */
+export class Ingest {
+  private heldBytes = 0;
+
+  constructor(
+    private readonly log: EventLog,
+    private readonly ids: Ids,
+    private readonly clock: Clock,
+    private readonly access: Access,
+    private readonly options: IngestOptions,
+  ) {}
+
+  /**
+   * Takes a body as it comes: an event, or a list of them.
+   * @returns the internal ids, in order
+   * @throws faults of the caller, naming the event's place in a list; overloaded, log_unavailable
+   */
+  async events(body: AsyncIterable<Uint8Array>, sender: Sender, rules: IngestRules = {}): Promise<readonly string[]> {
+    const receivedAt = this.clock.now();
+    const seed = parseEventIdSeed(sender.seed);
+    const nameCharsMax = rules.nameCharsMax === undefined ? {} : { nameCharsMax: rules.nameCharsMax };
+    const splitter = new EventSplitter();
+    const events: StoredEvent[] = [];
+    let listed: boolean | undefined;
+    const take = ({ value, bytes }: SplitEvent) => {
+      const internalId = seed ? seededUlid(seed, events.length) : this.ids.ulid();
+      const trace = sender.traceparent === undefined ? {} : { trace: sender.traceparent };
+      try {
+        events.push(readEvent({ value, bytes, internalId, env: this.access.env, receivedAt, source: 'api', ...trace, ...nameCharsMax }));
+      } catch (error) {
+        throw error instanceof Fault && listed ? at(error, events.length) : error;
+      }
+    };
+    let held = 0;
+    try {
+      for await (const chunk of body) {
+        held += chunk.length;
+        this.heldBytes += chunk.length;
+        if (held > this.options.bodyBytesMax) throw new Fault('body_too_large', { bodyBytesMax: this.options.bodyBytesMax });
+        if (this.heldBytes > this.options.heldBytesMax) throw new Fault('overloaded', { heldBytesMax: this.options.heldBytesMax });
+        listed ??= beginsList(chunk);
+        for (const event of splitter.push(chunk)) take(event);
+      }
+      splitter.end();
+      if (rules.single && (listed || events.length !== 1)) throw new Fault('event_body_invalid', {}, { message: 'Request body must contain one event object' });
+      if (events.length > 0) await this.log.append(events.map(recordOfEvent));
+      return events.map(({ internalId }) => internalId);
+    } catch (error) {
+      throw error instanceof Fault && typeof error.data['index'] === 'number' && error.data['place'] === undefined ? at(error, error.data['index']) : error;
+    } finally {
+      this.heldBytes -= held;
+    }
+  }
+
+  /**
+   * Starts a function by its slug or id, triggers and their expressions aside.
+   * @param request `{data?, user?, v?}`
+   * @returns the event's internal id, also where there is no such function: then nothing runs
+   */
+  async invoke(functionRef: string, request: unknown): Promise<string> {
+    const { data, user, v } = invocation(request);
+    const receivedAt = this.clock.now();
+    const internalId = this.ids.ulid();
+    const payload = functionInvoked({ id: internalId, ts: receivedAt, functionSlug: functionRef, payload: canonical({ data, user, v }, LIMITS.jsonDepthMax) });
+    const event: StoredEvent = {
+      internalId,
+      env: this.access.env,
+      id: internalId,
+      name: 'inngest/function.invoked',
+      ts: receivedAt,
+      receivedAt,
+      payload,
+      source: 'invoke',
+      internal: { kind: 'invoke', functionRef },
+    };
+    await this.log.append([recordOfEvent(event)]);
+    return internalId;
+  }
+}
+
+/** Whether the first bytes of a body, if they say so, begin a list. */
+function beginsList(chunk: Uint8Array): boolean | undefined {
+  const first = Buffer.from(chunk).toString('utf8').trimStart().charAt(0);
+  return first === '' ? undefined : first === '[';
+}
+
+/** Names the event's place in its list, counted from 1. */
+function at(fault: Fault, index: number): Fault {
+  return new Fault(fault.code, { ...fault.data, place: index + 1 }, { cause: fault, message: `${fault.message} (event ${index + 1} of the request)` });
+}
+
+function invocation(request: unknown): { data: object; user?: object; v?: string } {
+  const given = request ?? {};
+  if (typeof given !== 'object' || Array.isArray(given)) throw new Fault('request_invalid', {}, { message: 'The body must be an object: {"data":{...},"user":{...}}' });
+  const { data, user, v } = given as { data?: unknown; user?: unknown; v?: unknown };
+  const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (data !== undefined && data !== null && !isObject(data)) throw new Fault('request_invalid', {}, { message: 'data must be an object' });
+  if (user !== undefined && user !== null && !isObject(user)) throw new Fault('request_invalid', {}, { message: 'user must be an object' });
+  if (v !== undefined && v !== null && typeof v !== 'string') throw new Fault('request_invalid', {}, { message: 'v must be a text' });
+  return { data: data ?? {}, ...(user ? { user } : {}), ...(typeof v === 'string' ? { v } : {}) };
+}

@@ -1,0 +1,143 @@
+import { Fault } from '#core/faults.js';
+import type { ReportCall, WorkRef } from '#core/run/run.commands.js';
+import type { Op, Outcome } from '#core/run/run.ops.js';
+import { isEnded, type Call, type Run } from '#core/run/run.state.js';
+import type { EpochMs } from '#core/words.js';
+import type { Catalog } from '#ports/catalog.port.js';
+import type { Clock } from '#ports/clock.port.js';
+import type { Ids } from '#ports/ids.port.js';
+import type { Letterbox } from '#ports/letterbox.port.js';
+import type { Logger } from '#ports/logger.port.js';
+import type { RunStates } from '#ports/run-states.port.js';
+import type { Lease, WorkQueue } from '#ports/work-queue.port.js';
+import type { AppCaller } from './app-caller.js';
+import type { GatewayCaller } from './gateway-caller.js';
+import { LeaseKeeper } from './lease-keeper.js';
+import type { RequestVault } from './request-vault.js';
+
+export interface ExecutorOptions {
+  /** Calls under way at most. */
+  readonly workers: number;
+  /** Fixed interval between attempts, instead of the backoff table. */
+  readonly retryIntervalMs?: number;
+}
+
+interface Made {
+  readonly outcome: Outcome;
+  readonly requestVersion?: number;
+}
+
+/** Takes items off the queue, makes their calls and reports what they came to. Holds no state: what is lost on the way is handed out again. */
+export class Executor {
+  private readonly stopping = new AbortController();
+  private readonly leases: LeaseKeeper;
+  private workers: Promise<void>[] = [];
+
+  constructor(
+    private readonly queue: WorkQueue,
+    private readonly states: RunStates,
+    private readonly app: AppCaller,
+    private readonly gateway: GatewayCaller,
+    private readonly vault: RequestVault,
+    private readonly letterbox: Letterbox,
+    private readonly catalog: Catalog,
+    private readonly clock: Clock,
+    private readonly ids: Ids,
+    private readonly logger: Logger,
+    private readonly options: ExecutorOptions,
+  ) {
+    this.leases = new LeaseKeeper(queue, clock, logger);
+  }
+
+  open(): void {
+    this.workers = Array.from({ length: this.options.workers }, () => this.work());
+  }
+
+  /** Takes no more items and waits for the calls under way, at most until `drained` is fulfilled. */
+  async close(drained: Promise<void>): Promise<void> {
+    this.stopping.abort();
+    await Promise.race([Promise.all(this.workers), drained]);
+    this.leases.close();
+  }
+
+  private async work(): Promise<void> {
+    while (!this.stopping.signal.aborted) {
+      const lease = await this.queue.claim(this.stopping.signal);
+      if (!lease) return;
+      this.leases.hold(lease);
+      try {
+        await this.handle(lease);
+      } catch (error) {
+        // The item is still owed: it goes out again once its lease has ended.
+        this.logger.error({ err: error, runId: lease.item.runId, item: lease.item.id }, 'work item failed on our side');
+        this.leases.drop(lease);
+        continue;
+      }
+      await this.queue.complete(this.leases.drop(lease));
+    }
+  }
+
+  private async handle({ item }: Lease): Promise<void> {
+    const run = await this.states.get(item.runId);
+    const call = run && !isEnded(run) && Object.hasOwn(run.calls, item.target) ? run.calls[item.target] : undefined;
+    // What is no longer owed has been answered, cancelled or superseded meanwhile.
+    if (!run || !call || call.seq !== item.seq || call.generation !== item.generation) return;
+
+    const work: WorkRef = { target: call.target, seq: call.seq, generation: call.generation };
+    const startedAt = this.clock.now();
+    const started = run.state === 'queued' ? this.sayStarted(run, startedAt) : undefined;
+    const made = call.gateway ? await this.gateway.call(run, call) : await this.app.call(run, call);
+    await started;
+    await this.report(run, call, work, startedAt, this.keepSecrets(run, made));
+  }
+
+  /** The run is RUNNING from its first request on. Not waited for: the answer to the request proves the start as well. */
+  private async sayStarted(run: Run, at: EpochMs): Promise<void> {
+    const finishTimeoutMs = this.catalog.function(run.functionId)?.config.timeouts.finishMs;
+    const { id: runId, env } = run;
+    await this.sure(() =>
+      this.letterbox.post([{ key: runId, command: { type: 'StartRun', runId, env, at, ...(finishTimeoutMs === undefined ? {} : { finishTimeoutMs }) } }]),
+    );
+  }
+
+  /** Requests that a function wants the server to make may carry keys: those never reach the log. */
+  private keepSecrets(run: Run, made: Made): Made {
+    if (made.outcome.kind !== 'ops' || !made.outcome.ops.some(isGateway)) return made;
+    const ops = made.outcome.ops.map((op): Op => (isGateway(op) ? { ...op, request: this.vault.keep(run.id, op.id, op.request) } : op));
+    return { ...made, outcome: { ...made.outcome, ops } };
+  }
+
+  private async report(run: Run, call: Call, work: WorkRef, startedAt: EpochMs, { outcome, requestVersion }: Made): Promise<void> {
+    const command: ReportCall = {
+      type: 'ReportCall',
+      runId: run.id,
+      env: run.env,
+      at: this.clock.now(),
+      work,
+      outcome,
+      startedAt,
+      dice: this.ids.dice(),
+      ...(requestVersion === undefined ? {} : { requestVersion }),
+      ...(this.options.retryIntervalMs === undefined ? {} : { retryIntervalMs: this.options.retryIntervalMs }),
+    };
+    await this.sure(() => this.letterbox.post([{ key: run.id, command }]));
+  }
+
+  /** An outcome is worth keeping: while the log cannot be written it is tried again, the lease being extended. */
+  private async sure(post: () => Promise<void>): Promise<void> {
+    for (let tries = 0; ; tries++) {
+      try {
+        return await post();
+      } catch (error) {
+        if (!(error instanceof Fault) || error.code !== 'log_unavailable' || this.stopping.signal.aborted) throw error;
+        await new Promise<void>((resolve) => this.clock.at(this.clock.now() + Math.min(5_000, 100 * 2 ** tries), resolve));
+      }
+    }
+  }
+}
+
+type GatewayOp = Extract<Op, { op: 'Gateway' | 'AIGateway' }>;
+
+function isGateway(op: Op): op is GatewayOp {
+  return op.op === 'Gateway' || op.op === 'AIGateway';
+}

@@ -1,0 +1,86 @@
+import type { Logger } from '#ports/logger.port.js';
+import { openDataDir, type DataDir } from '#adapters/local-log/data-dir.js';
+import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
+import { SqliteAggregateStore } from '#adapters/local-log/sqlite-aggregate-store.js';
+import { SqliteSeenEvents } from '#adapters/local-log/sqlite-seen-events.js';
+import { StateFile } from '#adapters/local-log/state.file.js';
+import { openChdbHistory } from '#adapters/chdb/chdb-history.js';
+import { UndiciTransport } from '#adapters/http/undici-transport.js';
+import { MemoryPauseIndex } from '#adapters/memory/memory-pause-index.js';
+import { MemoryWorkQueue } from '#adapters/memory/memory-work-queue.js';
+import { openControlPlane } from '#adapters/typeorm/typeorm-control-plane.js';
+import type { AggregateStore } from '#ports/aggregate-store.port.js';
+import type { AppTransport } from '#ports/app-transport.port.js';
+import type { Clock } from '#ports/clock.port.js';
+import type { ControlPlane } from '#ports/control-plane.port.js';
+import type { EventLog } from '#ports/event-log.port.js';
+import type { History } from '#ports/history.port.js';
+import type { Ids } from '#ports/ids.port.js';
+import type { PauseIndex } from '#ports/pause-index.port.js';
+import type { SeenEvents } from '#ports/seen-events.port.js';
+import type { WorkQueue } from '#ports/work-queue.port.js';
+import { LogCatalog } from './log-catalog.js';
+
+export interface Ports {
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  readonly log: EventLog;
+  readonly aggregates: AggregateStore;
+  readonly seen: SeenEvents;
+  readonly queue: WorkQueue;
+  readonly pauses: PauseIndex;
+  readonly controlPlane: ControlPlane;
+  readonly history: History;
+  readonly transport: AppTransport;
+  readonly catalog: LogCatalog;
+  /** Closes all, what depends on others first. */
+  close(): Promise<void>;
+}
+
+export interface EmbeddedOptions {
+  readonly dataDir: string;
+  readonly clock: Clock;
+  readonly ids: Ids;
+  readonly logger: Logger;
+  readonly allowPrivateUrls: boolean;
+}
+
+/** Every port on engines of this process, in one data folder. @throws data_dir_in_use, data_dir_unusable, data_dir_newer */
+export async function openEmbeddedPorts({ dataDir, clock, ids, logger, allowPrivateUrls }: EmbeddedOptions): Promise<Ports> {
+  const closers: (() => Promise<void>)[] = [];
+  const opened = <T>(port: T, close: (port: T) => Promise<void>): T => {
+    closers.push(() => close(port));
+    return port;
+  };
+  const close = async () => {
+    for (const next of closers.reverse()) await next();
+  };
+  try {
+    const dir: DataDir = opened(openDataDir(dataDir, { create: true }), (it) => it.close());
+    const log = opened(LocalEventLog.open(dir, { clock }), (it) => it.close());
+    const state = opened(StateFile.open(dir), (it) => it.close());
+    const history = opened(openChdbHistory({ path: dir.file('history') }), (it) => it.close());
+    const controlPlane = opened(await openControlPlane({ path: dir.file('control.db') }), (it) => it.close());
+    const transport = opened(new UndiciTransport({ allowPrivate: allowPrivateUrls }), (it) => it.close());
+    const catalog = opened(new LogCatalog(log), (it) => it.close());
+    return {
+      clock,
+      ids,
+      logger,
+      log,
+      aggregates: new SqliteAggregateStore(state),
+      seen: new SqliteSeenEvents(state),
+      queue: new MemoryWorkQueue(clock, ids),
+      pauses: new MemoryPauseIndex(),
+      controlPlane,
+      history,
+      transport,
+      catalog,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
