@@ -22,6 +22,8 @@ export type AppErrorCode =
   | 'http_unreachable'
   | 'http_timeout'
   | 'http_reset'
+  /** What came is not HTTP, or cannot be decoded. */
+  | 'http_invalid'
   | 'output_too_large'
   | 'redirect_refused'
   | 'url_refused'
