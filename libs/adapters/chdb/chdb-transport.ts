@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { Fault } from '#core/faults.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { ClickHouseTransport, SqlParams, SqlRow } from '../clickhouse/clickhouse.transport.js';
@@ -27,6 +28,8 @@ const ENGINE_ABORTED = 236;
 /** Rows go over in pieces of about this size. */
 const INSERT_BYTES_MAX = 8 * 1024 ** 2;
 
+const ROWS_PER_TURN = 256;
+
 const MISSING =
   'Run history is off: the optional package chdb, the embedded history engine, is not installed or has no build for this platform ' +
   `(${process.platform}-${process.arch}). Install it with "npm install chdb", or set CLICKHOUSE_URL to use a ClickHouse server. ` +
@@ -41,7 +44,7 @@ export class ChdbTransport implements ClickHouseTransport {
   private previous: Promise<void> = Promise.resolve();
   private missing: Fault | undefined;
   private closed = false;
-  private underWay = 0;
+  private readonly underWay = new Set<Promise<unknown>>();
   private forgetRest: () => void = () => {};
 
   constructor(private readonly options: ChdbOptions) {}
@@ -51,34 +54,47 @@ export class ChdbTransport implements ClickHouseTransport {
     return (await this.engine)?.pid;
   }
 
-  async run(sql: string, params: SqlParams = {}): Promise<readonly SqlRow[]> {
-    return rowsOf(await this.call({ kind: 'run', sql, params }, queryFault));
+  run(sql: string, params: SqlParams = {}): Promise<readonly SqlRow[]> {
+    return this.work(async () => rowsOf(await this.call({ kind: 'run', sql, params }, queryFault)));
   }
 
-  async insert(table: string, rows: readonly SqlRow[]): Promise<void> {
-    for (const piece of pieces(rows)) await this.call({ kind: 'insert', table, rows: piece }, insertFault);
+  insert(table: string, rows: readonly SqlRow[]): Promise<void> {
+    return this.work(async () => {
+      for await (const piece of pieces(rows)) await this.call({ kind: 'insert', table, rows: piece }, insertFault);
+    });
   }
 
   async close(): Promise<void> {
     this.closed = true;
+    await Promise.allSettled(this.underWay);
     await this.rest();
     await this.previous;
+  }
+
+  /** Keeps the engine while it is under way. */
+  private async work<T>(does: () => Promise<T>): Promise<T> {
+    if (this.closed) throw new Fault('history_unavailable', {}, { message: 'History is closed.' });
+    this.forgetRest();
+    const work = does();
+    this.underWay.add(work);
+    try {
+      return await work;
+    } finally {
+      this.underWay.delete(work);
+      if (this.underWay.size === 0) this.restLater();
+    }
   }
 
   private async call(
     call: EngineCall,
     faultOf: (code: number | undefined, cause: Error) => Fault,
   ): Promise<Uint8Array> {
-    this.forgetRest();
-    this.underWay++;
     try {
       return await this.callEngine(call, 1);
     } catch (error) {
       if (error instanceof EngineRefused) throw faultOf(error.code, error);
       if (error instanceof EngineLost) throw new Fault('history_unavailable', {}, { cause: error });
       throw error;
-    } finally {
-      if (--this.underWay === 0) this.restLater();
     }
   }
 
@@ -112,7 +128,6 @@ export class ChdbTransport implements ClickHouseTransport {
 
   private started(): Promise<EngineProcess> {
     if (this.missing) return Promise.reject(this.missing);
-    if (this.closed) return Promise.reject(new Fault('history_unavailable', {}, { message: 'History is closed.' }));
     if (this.engine) return this.engine;
 
     const engine = this.start(this.previous);
@@ -158,7 +173,7 @@ export class ChdbTransport implements ClickHouseTransport {
   }
 
   private restLater(): void {
-    if (!this.engine) return;
+    if (!this.engine || this.closed) return;
     const { clock, idleMs = 5 * 60_000 } = this.options;
     this.forgetRest = clock.at(clock.now() + idleMs, () => void this.rest());
   }
@@ -176,11 +191,12 @@ export class ChdbTransport implements ClickHouseTransport {
   }
 }
 
-/** The rows as JSON lines, in pieces that a message carries well. A row is never cut. */
-function* pieces(rows: readonly SqlRow[]): Generator<Uint8Array> {
+/** The rows as JSON lines, in pieces that a message carries well. A row is never cut. Lets others have a turn every now and then. */
+async function* pieces(rows: readonly SqlRow[]): AsyncGenerator<Uint8Array> {
   let lines: string[] = [];
   let chars = 0;
-  for (const row of rows) {
+  for (const [index, row] of rows.entries()) {
+    if (index > 0 && index % ROWS_PER_TURN === 0) await turn();
     const line = JSON.stringify(row);
     lines.push(line);
     chars += line.length;

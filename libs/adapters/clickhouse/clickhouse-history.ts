@@ -8,6 +8,7 @@ import {
   eventsQuery,
   positionQuery,
   runQuery,
+  runsByIdQuery,
   runsOfEventQuery,
   runsQuery,
   transitionsQuery,
@@ -63,6 +64,10 @@ export class ClickHouseHistory extends History {
 
   override async run(env: Env, runId: string): Promise<RunRow | undefined> {
     return this.first(runQuery(env, runId), toRun);
+  }
+
+  override async runsById(env: Env, runIds: readonly string[]): Promise<readonly RunRow[]> {
+    return this.select(runsByIdQuery(env, runIds), toRun);
   }
 
   override async runsOfEvent(env: Env, internalId: string): Promise<readonly RunRow[]> {

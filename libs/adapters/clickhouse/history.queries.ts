@@ -102,6 +102,14 @@ export function runQuery(env: Env, runId: string): SqlQuery {
   };
 }
 
+export function runsByIdQuery(env: Env, runIds: readonly string[]): SqlQuery {
+  return {
+    sql: `SELECT ${RUN_COLUMNS} FROM runs WHERE env = {env:String} AND run_id IN {runIds:Array(String)}
+      ORDER BY run_id, rank DESC LIMIT 1 BY run_id`,
+    params: { env, runIds },
+  };
+}
+
 export function runsOfEventQuery(env: Env, internalId: string): SqlQuery {
   return {
     sql: `SELECT ${RUN_COLUMNS} FROM runs WHERE env = {env:String} AND has(event_ids, {internalId:String})

@@ -15,7 +15,7 @@ export interface EventRow {
   readonly position: Position;
 }
 
-/** A run as it stands at `version`; the highest version of a run wins. */
+/** A run as it stands at `version`; the highest version of a run wins, of equal ones the one that is further along. */
 export interface RunRow {
   readonly runId: string;
   readonly env: Env;
@@ -62,7 +62,9 @@ export interface HistoryBatch {
 }
 
 export interface EventFilter {
+  /** Exact; an internal event is not hidden from who asks for its name. */
   readonly name?: string;
+  /** Events received in [receivedAfter, receivedBefore). */
   readonly receivedAfter?: EpochMs;
   readonly receivedBefore?: EpochMs;
   /** Internal events (`inngest/...`) too; they are hidden by default. */
@@ -102,6 +104,8 @@ export abstract class History {
   /** Newest first by run id. */
   abstract runs(env: Env, filter: RunFilter): Promise<readonly RunRow[]>;
   abstract run(env: Env, runId: string): Promise<RunRow | undefined>;
+  /** Those of the runs that are known, in no order: one question where `run` would be many. */
+  abstract runsById(env: Env, runIds: readonly string[]): Promise<readonly RunRow[]>;
   /** The runs that an event is among the triggers of. */
   abstract runsOfEvent(env: Env, internalId: string): Promise<readonly RunRow[]>;
   /** In the order they were accepted. */

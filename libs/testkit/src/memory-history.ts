@@ -99,6 +99,10 @@ export class MemoryHistory extends History {
     return this.answer(() => this.runRows.get(`${env}/${runId}`));
   }
 
+  override runsById(env: Env, runIds: readonly string[]): Promise<readonly RunRow[]> {
+    return this.answer(() => this.newest((row) => row.env === env && runIds.includes(row.runId)));
+  }
+
   override runsOfEvent(env: Env, internalId: string): Promise<readonly RunRow[]> {
     return this.answer(() => this.newest((row) => row.env === env && row.eventIds.includes(internalId)));
   }

@@ -232,6 +232,16 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
         expect(await history.runsOfEvent(env, 'nobody')).toEqual([]);
       });
 
+      it('gives many runs at once, each as it stands', async () => {
+        const runs = [1, 2, 3].map((n) => aRun(env, n, { version: 10 + n, status: 'Running' }));
+        await add({ runs: [...runs, ...runs.map((run) => ({ ...run, status: 'Scheduled' as const, version: 5 }))] });
+
+        const found = await history.runsById(env, [idOf(1), idOf(3), 'nobody', `it's`]);
+        expect([...found].sort((a, b) => (a.runId < b.runId ? -1 : 1))).toEqual([runs[0], runs[2]]);
+        expect(await history.runsById(env, [])).toEqual([]);
+        expect(await history.runsById(randomUUID(), [idOf(1)])).toEqual([]);
+      });
+
       it('says undefined of a run that it does not know', async () => {
         expect(await history.run(env, idOf(1))).toBeUndefined();
       });
