@@ -49,10 +49,10 @@ function flawOf(text: string, { reason, offset }: Rejected): Flaw {
   return { reason, line, column, text: `ERROR: <input>:${line}:${column}: ${reason}\n | ${shown}\n | ${mark}` };
 }
 
-/** What was compiled lately, the least recently used first. Bounded by the length of the texts, which trees grow with. */
+/** What was compiled lately, the least recently used first. Bounded by the length of the texts: trees take some 40 bytes a character. */
 const remembered = new Map<string, Compiled>();
 let rememberedChars = 0;
-const REMEMBERED_CHARS_MAX = 1_000_000;
+const REMEMBERED_CHARS_MAX = 250_000;
 
 function remember(key: string, compiled: Compiled): Compiled {
   if (!remembered.delete(key)) rememberedChars += key.length;
