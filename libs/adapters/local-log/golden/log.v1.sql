@@ -1,0 +1,96 @@
+PRAGMA foreign_keys=OFF;
+BEGIN TRANSACTION;
+CREATE TABLE kinds (
+    id INTEGER PRIMARY KEY,
+    type TEXT NOT NULL,
+    schema INTEGER NOT NULL,
+    env TEXT NOT NULL,
+    UNIQUE (type, schema, env)
+  ) STRICT;
+INSERT INTO kinds VALUES(1,'StoredEvent',1,'00000000-0000-4000-b000-000000000000');
+INSERT INTO kinds VALUES(2,'StoredEvent',1,'another');
+INSERT INTO kinds VALUES(3,'ScheduleRun',1,'00000000-0000-4000-b000-000000000000');
+INSERT INTO kinds VALUES(4,'CancelRun',2,'00000000-0000-4000-b000-000000000000');
+INSERT INTO kinds VALUES(5,'CancelRun',1,'00000000-0000-4000-b000-000000000000');
+INSERT INTO kinds VALUES(6,'RunScheduled',1,'00000000-0000-4000-b000-000000000000');
+INSERT INTO kinds VALUES(7,'Run',1,'00000000-0000-4000-b000-000000000000');
+INSERT INTO kinds VALUES(8,'App',1,'00000000-0000-4000-b000-000000000000');
+INSERT INTO kinds VALUES(9,'DeadLetter',1,'00000000-0000-4000-b000-000000000000');
+CREATE TABLE ends (
+    topic INTEGER PRIMARY KEY,
+    next INTEGER NOT NULL
+  ) STRICT;
+INSERT INTO ends VALUES(3,1022);
+CREATE TABLE times (
+    topic INTEGER NOT NULL,
+    stretch INTEGER NOT NULL,
+    latest INTEGER NOT NULL,
+    PRIMARY KEY (topic, stretch)
+  ) STRICT, WITHOUT ROWID;
+INSERT INTO times VALUES(3,0,1767225600100);
+CREATE TABLE events (
+    offset INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT,
+    trace TEXT
+  ) STRICT;
+INSERT INTO events VALUES(0,1,1767225600000,'01KE0000000000000000000001','{"name":"shop/order.created","payload":"{\"data\":{\"n\":1},\"id\":\"01KE0000000000000000000001\",\"name\":\"shop/order.created\",\"ts\":1767225600000}"}','00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01');
+INSERT INTO events VALUES(1,2,1767225600000,'ключ 🌍','{"text":"naïve \ud800 \u0000"}',NULL);
+CREATE TABLE commands (
+    offset INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT,
+    trace TEXT
+  ) STRICT;
+INSERT INTO commands VALUES(0,3,1767225600000,'01KE0000000000000000000002','{"nested":[1,-0.5,1e+21,true,null,{"a":{}}]}',NULL);
+INSERT INTO commands VALUES(1,4,1767225600005,'01KE0000000000000000000002','null',NULL);
+INSERT INTO commands VALUES(2,5,1767225600003,'01KE0000000000000000000002','""',NULL);
+CREATE TABLE transitions (
+    offset INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT,
+    trace TEXT
+  ) STRICT;
+INSERT INTO transitions VALUES(1022,6,1767225600000,'run','{"n":0}',NULL);
+INSERT INTO transitions VALUES(1023,6,1767225600100,'run','{"n":1}',NULL);
+INSERT INTO transitions VALUES(1024,6,1767225600200,'run','{"n":2}',NULL);
+INSERT INTO transitions VALUES(1025,6,1767225600300,'run','{"n":3}',NULL);
+CREATE TABLE snapshots (
+    offset INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT,
+    trace TEXT
+  ) STRICT;
+INSERT INTO snapshots VALUES(1,7,1767225600000,'b','{"status":"sleeping"}',NULL);
+INSERT INTO snapshots VALUES(2,7,1767225600000,'a',NULL,NULL);
+CREATE TABLE config (
+    offset INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT,
+    trace TEXT
+  ) STRICT;
+INSERT INTO config VALUES(1,8,1767225600000,'app','{"name":"shop 2"}',NULL);
+CREATE TABLE dead_letters (
+    offset INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    body TEXT,
+    trace TEXT
+  ) STRICT;
+INSERT INTO dead_letters VALUES(0,9,1767225600000,'events/0/9','{"origin":{"topic":"events","partition":0,"offset":9},"key":"k","type":"T","schema":1,"at":1767225600000,"bytes":"eyI=","reason":"torn"}',NULL);
+CREATE INDEX snapshots_key ON snapshots (key);
+CREATE INDEX config_key ON config (key);
+PRAGMA application_id = 1297239111;
+PRAGMA user_version = 1;
+COMMIT;
