@@ -59,7 +59,9 @@ export async function openEmbeddedPorts({ dataDir, clock, ids, logger, allowPriv
   try {
     const dir: DataDir = opened(openDataDir(dataDir, { create: true }), (it) => it.close());
     const log = opened(LocalEventLog.open(dir, { clock }), (it) => it.close());
-    const state = opened(StateFile.open(dir), (it) => it.close());
+    const state = StateFile.open(dir);
+    const aggregates = opened(new SqliteAggregateStore(state), (it) => it.close());
+    const seen = opened(new SqliteSeenEvents(state), (it) => it.close());
     const history = opened(openChdbHistory({ path: dir.file('history') }), (it) => it.close());
     const controlPlane = opened(await openControlPlane({ path: dir.file('control.db') }), (it) => it.close());
     const transport = opened(new UndiciTransport({ allowPrivate: allowPrivateUrls }), (it) => it.close());
@@ -69,8 +71,8 @@ export async function openEmbeddedPorts({ dataDir, clock, ids, logger, allowPriv
       ids,
       logger,
       log,
-      aggregates: new SqliteAggregateStore(state),
-      seen: new SqliteSeenEvents(state),
+      aggregates,
+      seen,
       queue: new MemoryWorkQueue(clock, ids),
       pauses: new MemoryPauseIndex(),
       controlPlane,

@@ -21,6 +21,11 @@ export class ManualClock extends Clock {
     };
   }
 
+  /** Whoever set the alarms is gone: none of them rings. */
+  silence(): void {
+    this.alarms = [];
+  }
+
   /** The time of the next alarm. */
   next(): number | undefined {
     return this.alarms.reduce<number | undefined>((first, { at }) => (first === undefined || at < first ? at : first), undefined);
