@@ -22,8 +22,8 @@ export function transportError(error: Error, phase: Phase): AppUnreachable {
   if (refusal) return refusal;
   const code = codeOf(error);
   const cause = { cause: error };
-  if (code.startsWith('HPE_') || code === 'UND_ERR_HEADERS_OVERFLOW') {
-    return new AppUnreachable('http_invalid', `Your server's reply is not HTTP (${code})`, cause);
+  if (error.name === 'HTTPParserError' || code === 'UND_ERR_HEADERS_OVERFLOW') {
+    return new AppUnreachable('http_invalid', `Your server's reply is not HTTP: ${error.message}`, cause);
   }
   if (code === 'UND_ERR_INVALID_ARG') {
     return new AppUnreachable('url_invalid', 'The request cannot be sent: its URL or a header is not valid', cause);

@@ -27,8 +27,10 @@ export function appTransportContract(name: string, open: (setup: AppTransportSet
     });
 
     /** An app that answers like this. @returns its URL */
-    async function app(listener: RequestListener): Promise<string> {
-      const server = createServer(listener);
+    async function app(
+      listener: (got: IncomingMessage, answer: ServerResponse) => void | Promise<void>,
+    ): Promise<string> {
+      const server = createServer((got, answer) => void listener(got, answer));
       servers.push({
         close: () => {
           server.closeAllConnections();
