@@ -106,7 +106,7 @@ function constantOf(node: Node, slots: Slots): Value | Failed | undefined {
 }
 
 /** An expression taken apart: slots for the largest parts that `event` alone decides, and the rest. */
-export interface Plan {
+interface Plan {
   readonly usesEvent: boolean;
   readonly slots: readonly Node[];
   readonly rest: Node;

@@ -72,7 +72,7 @@ export function evaluateKey(expression: Expression, vars: Vars, at: EpochMs): Ke
   return text instanceof Failed ? { error: text.reason } : { text };
 }
 
-export const PRIORITY_SECONDS_MAX = 43_200;
+const PRIORITY_SECONDS_MAX = 43_200;
 
 export interface Priority {
   /** From -43,200 to 43,200. */

@@ -33,7 +33,7 @@ import {
 } from './expression.values.js';
 
 /** What a function may know besides its arguments. */
-export interface Call {
+interface Call {
   /** What `now()` says. */
   readonly at: EpochMs;
   readonly meter: Meter;

@@ -55,7 +55,7 @@ function isNothing(value: Value): boolean {
   return value === MISSING || value === null;
 }
 
-export function equal(left: Value, right: Value, meter: Meter): boolean | Failed {
+function equal(left: Value, right: Value, meter: Meter): boolean | Failed {
   if (left === MISSING) return right === null;
   if (right === MISSING) return left === null;
   if (typeof left === 'string' || typeof right === 'string') {

@@ -11,7 +11,7 @@ const NODES_MAX = 10_000;
 const DEPTH_MAX = 250;
 
 /** What may be used: `restricted` is the policy of section 6.1 for `cancelOn`. */
-export type Policy = 'any' | 'restricted';
+type Policy = 'any' | 'restricted';
 
 export interface Rules {
   /** The variables there are. */
