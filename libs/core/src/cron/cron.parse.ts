@@ -130,12 +130,25 @@ function readValue(text: string, field: Field): number {
   return value;
 }
 
-/** Offsets such as `+02:00`, which the runtime also knows, are no zone names. */
+/** Names that were asked for, in lower case, and what the runtime calls them: a formatter is dear to make. */
+const zones = new Map<string, string>();
+
 function readZone(name: string): string {
+  const known = zones.get(name.toLowerCase());
+  if (known !== undefined) return known;
+  const zone = zoneOf(name);
+  if (zone === undefined) throw new Mistake(`The time zone "${name}" is unknown.`);
+  zones.set(name.toLowerCase(), zone);
+  return zone;
+}
+
+/** Offsets such as `+02:00`, which the runtime also knows, are no zone names. */
+function zoneOf(name: string): string | undefined {
+  if (!/^[A-Za-z]/.test(name)) return undefined;
   try {
-    if (/^[A-Za-z]/.test(name)) return new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions().timeZone;
+    return new Intl.DateTimeFormat('en-US', { timeZone: name }).resolvedOptions().timeZone;
   } catch (error) {
-    if (!(error instanceof RangeError)) throw error;
+    if (error instanceof RangeError) return undefined;
+    throw error;
   }
-  throw new Mistake(`The time zone "${name}" is unknown.`);
 }
