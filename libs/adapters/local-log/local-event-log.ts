@@ -223,6 +223,7 @@ export class LocalEventLog extends EventLog {
     } catch (cause) {
       const fault = this.unavailable(cause);
       for (const append of group) append.reject(fault);
+      this.keeper.failed();
       return this.done();
     }
     this.flushing = 'syncing';

@@ -15,6 +15,8 @@ export interface FileSchema {
 }
 
 const SQLITE_BUSY = 5;
+/** What is left of a write-ahead log that had to grow larger, once it begins anew. */
+const WAL_BYTES_MAX = 16 * 1024 * 1024;
 /** How long a statement waits for a foreign process that has the file open, ms: within this process nobody contends. */
 const BUSY_MS = 1_000;
 
@@ -31,6 +33,7 @@ export function openSqliteFile(path: string, schema: FileSchema): DatabaseSync {
     // The two `fullfsync` matter on macOS only, where an ordinary fsync does not reach the disk.
     db.exec(
       `PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -${schema.cacheKiB};
+       PRAGMA journal_size_limit = ${WAL_BYTES_MAX};
        PRAGMA fullfsync = 1; PRAGMA checkpoint_fullfsync = 1;`,
     );
     migrate(db, path, schema);

@@ -104,10 +104,15 @@ export class StateFile {
    */
   async write<T>(work: () => T, kept: (result: T) => void = () => undefined): Promise<T> {
     await this.keeper.held;
-    const result = this.try(() => transaction(this.db, work));
-    kept(result);
-    this.keeper.committed();
-    return result;
+    try {
+      const result = this.try(() => transaction(this.db, work));
+      kept(result);
+      this.keeper.committed();
+      return result;
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'state_unavailable' && this.db.isOpen) this.keeper.failed();
+      throw error;
+    }
   }
 
   /** @throws state_unavailable where the file cannot be read */

@@ -1,5 +1,6 @@
 import type { DatabaseSync, StatementSync } from 'node:sqlite';
 import type { Checkpointer } from './checkpointer.js';
+import { messageOf } from './sqlite-file.js';
 
 /** Frames (pages, 4 KiB each) that gather before they are copied into the database: 8 MiB. */
 export const CHECKPOINT_FRAMES = 2_000;
@@ -22,8 +23,9 @@ export class WalKeeper {
   private readonly framesMax: number;
   private readonly released: () => void;
   private pass: Promise<void> | undefined;
-  /** Where the log stood at the end of the last pass, unless it has begun anew. A reader of another process can keep it from doing so. */
+  /** Frames from which on the next pass is counted: where the log stood after the last, unless it has begun anew. */
   private mark = 0;
+  private warned = false;
 
   constructor(
     db: DatabaseSync,
@@ -44,6 +46,11 @@ export class WalKeeper {
     if (frames - this.mark >= this.framesMax) this.pass = this.copy();
   }
 
+  /** To be called where a write failed: on a full disk, what is missing may be room that the log itself takes. */
+  failed(): void {
+    this.pass ??= this.copy();
+  }
+
   /** Resolves when no pass is running. */
   async close(): Promise<void> {
     await this.pass;
@@ -57,17 +64,22 @@ export class WalKeeper {
 
   private async copy(): Promise<void> {
     let release: (() => void) | undefined;
+    let patience = this.framesMax;
     try {
       const first = await this.checkpointer.run(this.path);
       if (this.frames() !== first.copied) {
         this.held = new Promise((resolve) => (release = resolve));
         await this.checkpointer.run(this.path);
       }
+      this.warned = false;
     } catch (cause) {
-      // Nothing is lost, the write-ahead log only grows. Where the disk is at its end, the next append says so too.
-      process.emitWarning(new Error(`${this.path} could not be checkpointed`, { cause }));
+      // Nothing is lost, the log only grows. Where the disk is full there may be room soon, so the next pass comes early.
+      patience = Math.ceil(patience / 16);
+      if (!this.warned)
+        process.emitWarning(new Error(`${this.path} could not be checkpointed: ${messageOf(cause)}`, { cause }));
+      this.warned = true;
     } finally {
-      this.mark = this.frames();
+      this.mark = this.frames() - this.framesMax + patience;
       this.pass = undefined;
       this.held = undefined;
       if (release) {
