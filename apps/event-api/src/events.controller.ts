@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http';
-import { All, Body, Controller, Headers, HttpCode, Options, Param, Post, Req, Res } from '@nestjs/common';
+import { Body, Controller, Delete, Get, Headers, HttpCode, Options, Param, Patch, Post, Put, Req, Res } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '#core/faults.js';
 import { LIMITS } from '#core/limits.js';
@@ -59,7 +59,10 @@ export class EventsController {
     }
   }
 
-  @All('e/:key')
+  @Get('e/:key')
+  @Put('e/:key')
+  @Patch('e/:key')
+  @Delete('e/:key')
   wrongMethod(@Res({ passthrough: true }) reply: FastifyReply): void {
     void reply.header('allow', 'POST');
     throw new Fault('method_not_allowed');

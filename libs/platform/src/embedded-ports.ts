@@ -43,6 +43,7 @@ export interface EmbeddedOptions {
   readonly clock: Clock;
   readonly ids: Ids;
   readonly logger: Logger;
+  /** Functions may have requests sent to private addresses. Apps may be anywhere: only who holds a key names them. */
   readonly allowPrivateUrls: boolean;
 }
 
@@ -62,9 +63,9 @@ export async function openEmbeddedPorts({ dataDir, clock, ids, logger, allowPriv
     const state = StateFile.open(dir);
     const aggregates = opened(new SqliteAggregateStore(state), (it) => it.close());
     const seen = opened(new SqliteSeenEvents(state), (it) => it.close());
-    const history = opened(openChdbHistory({ path: dir.file('history') }), (it) => it.close());
+    const history = opened(openChdbHistory({ path: dir.file('history'), clock }), (it) => it.close());
     const controlPlane = opened(await openControlPlane({ path: dir.file('control.db') }), (it) => it.close());
-    const transport = opened(new UndiciTransport({ allowPrivate: allowPrivateUrls }), (it) => it.close());
+    const transport = opened(new UndiciTransport({ apps: { allowPrivate: true }, gateways: { allowPrivate: allowPrivateUrls } }), (it) => it.close());
     const catalog = opened(new LogCatalog(log), (it) => it.close());
     return {
       clock,
