@@ -108,7 +108,7 @@ async function open(
 
   const app = new AppCaller(transport, catalog, access, clock, ids, settings.callTimeoutMs);
   const vault = new RequestVault();
-  const gateway = new GatewayCaller(transport, app, vault);
+  const gateway = new GatewayCaller(transport, app, vault, clock, settings.callTimeoutMs);
   const { queueWorkers: workers, retryIntervalMs } = settings;
   const executor = new Executor(queue, runner, app, gateway, vault, runner.letterbox, catalog, clock, ids, logger, {
     workers,
