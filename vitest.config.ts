@@ -6,9 +6,23 @@ export default defineConfig({
   resolve: { conditions: ['source'] },
   ssr: { resolve: { conditions: ['source'], externalConditions: ['source'] } },
   test: {
-    include: ['libs/**/*.test.ts', 'apps/**/*.test.ts', 'test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 120_000,
     pool: 'forks',
+    projects: [
+      { extends: true, test: { name: 'unit', include: ['libs/**/*.test.ts', 'apps/**/*.test.ts'] } },
+      {
+        extends: true,
+        test: {
+          name: 'e2e',
+          include: ['test/**/*.test.ts'],
+          // One server and one process of apps for most stories: only built and started when one of these is to run.
+          globalSetup: ['test/e2e/world.setup.ts'],
+          // They mostly wait for servers and apps.
+          sequence: { concurrent: true, groupOrder: 1 },
+          maxConcurrency: 16,
+        },
+      },
+    ],
   },
 });

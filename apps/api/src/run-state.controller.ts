@@ -48,12 +48,26 @@ export class RunMetadataController {
     const items = (given as { readonly metadata?: unknown } | null | undefined)?.metadata;
     if (!Array.isArray(items)) throw new Fault('request_invalid', {}, { message: 'metadata must be a list' });
     if (items.some((item) => utf8Bytes(canonical(item)) > LIMITS.metadataItemBytesMax)) {
-      throw new Fault('request_invalid', {}, { message: `A metadata item takes ${LIMITS.metadataItemBytesMax} bytes at most` });
+      throw new Fault(
+        'request_invalid',
+        {},
+        { message: `A metadata item takes ${LIMITS.metadataItemBytesMax} bytes at most` },
+      );
     }
     const { env } = await this.runs.working(runId);
-    const answer = await this.letterbox.ask(runId, { type: 'AddMetadata', runId, env, at: this.clock.now(), body: canonical(given) });
+    const answer = await this.letterbox.ask(runId, {
+      type: 'AddMetadata',
+      runId,
+      env,
+      at: this.clock.now(),
+      body: canonical(given),
+    });
     if (answer.ignored === 'metadata_too_large') {
-      throw new Fault('request_invalid', {}, { message: `The metadata of a run take ${LIMITS.metadataPerRunBytesMax} bytes at most` });
+      throw new Fault(
+        'request_invalid',
+        {},
+        { message: `The metadata of a run take ${LIMITS.metadataPerRunBytesMax} bytes at most` },
+      );
     }
   }
 }

@@ -27,7 +27,9 @@ export class ServerController {
       isSingleNodeService: true,
       authed: kind !== 'dev',
       startOpts: { autodiscover: this.info.discovery, poll: this.info.poll, urls: this.info.appUrls },
-      handlers: this.catalog.apps(env).map(({ name, url, sdk, framework, error }) => ({ name, url, sdk, framework, error: error ?? null })),
+      handlers: this.catalog
+        .apps(env)
+        .map(({ name, url, sdk, framework, error }) => ({ name, url, sdk, framework, error: error ?? null })),
       functions: this.catalog.functions(env).map((fn) => ({
         id: fn.id,
         fv: fn.version,

@@ -25,14 +25,25 @@ export class SignalsController {
   @Post()
   @HttpCode(200)
   async send(@Body() body: unknown) {
-    const request = (await readJson(body, LIMITS.stepOutputBytesMax)) as { signal?: unknown; data?: unknown } | null | undefined;
+    const request = (await readJson(body, LIMITS.stepOutputBytesMax)) as
+      { signal?: unknown; data?: unknown } | null | undefined;
     const signal = request?.signal;
     if (typeof signal !== 'string' || signal === '' || signal.length > SIGNAL_CHARS_MAX) {
-      throw new Fault('request_invalid', {}, { message: `signal must be a text of 1 to ${SIGNAL_CHARS_MAX} characters` });
+      throw new Fault(
+        'request_invalid',
+        {},
+        { message: `signal must be a text of 1 to ${SIGNAL_CHARS_MAX} characters` },
+      );
     }
     const { env } = this.access;
     const at = this.clock.now();
-    const answer = await this.letterbox.ask(signalKey(env, signal), { type: 'SendSignal', env, signal, at, data: canonical(request?.data ?? null) });
+    const answer = await this.letterbox.ask(signalKey(env, signal), {
+      type: 'SendSignal',
+      env,
+      signal,
+      at,
+      data: canonical(request?.data ?? null),
+    });
     const delivered = answer.transitions.find((transition) => transition.type === 'SignalDelivered');
     if (!delivered) throw new Fault('signal_unknown');
     return envelope({ run_id: delivered.runId }, at);

@@ -1,5 +1,19 @@
 import type { IncomingMessage } from 'node:http';
-import { Body, Controller, Delete, Get, Headers, HttpCode, Options, Param, Patch, Post, Put, Req, Res } from '@nestjs/common';
+import {
+  Body,
+  Controller,
+  Delete,
+  Get,
+  Headers,
+  HttpCode,
+  Options,
+  Param,
+  Patch,
+  Post,
+  Put,
+  Req,
+  Res,
+} from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '#core/faults.js';
 import { LIMITS } from '#core/limits.js';
@@ -73,7 +87,10 @@ export class EventsController {
   @HttpCode(200)
   async event(@Body() body: unknown, @Headers() headers: Record<string, string>) {
     this.checkBearer(headers.authorization, true);
-    const ids = await this.ingest.events(body as IncomingMessage, senderOf(headers), { nameCharsMax: LIMITS.eventNameCharsMaxV2, single: true });
+    const ids = await this.ingest.events(body as IncomingMessage, senderOf(headers), {
+      nameCharsMax: LIMITS.eventNameCharsMaxV2,
+      single: true,
+    });
     return { data: { eventId: ids[0] } };
   }
 
@@ -103,7 +120,11 @@ export class EventsController {
 /** A form's fields are lists of texts, so none can be an event. */
 function refuseForms(contentType: string | undefined): void {
   if (/^(multipart\/form-data|application\/x-www-form-urlencoded)\b/i.test(contentType ?? '')) {
-    throw new Fault('event_body_invalid', {}, { message: 'Events are JSON: the fields of a form cannot be an event (send application/json)' });
+    throw new Fault(
+      'event_body_invalid',
+      {},
+      { message: 'Events are JSON: the fields of a form cannot be an event (send application/json)' },
+    );
   }
 }
 

@@ -59,7 +59,18 @@ export class Ingest {
       const internalId = seed ? seededUlid(seed, events.length) : this.ids.ulid();
       const trace = sender.traceparent === undefined ? {} : { trace: sender.traceparent };
       try {
-        events.push(readEvent({ value, bytes, internalId, env: this.access.env, receivedAt, source: 'api', ...trace, ...nameCharsMax }));
+        events.push(
+          readEvent({
+            value,
+            bytes,
+            internalId,
+            env: this.access.env,
+            receivedAt,
+            source: 'api',
+            ...trace,
+            ...nameCharsMax,
+          }),
+        );
       } catch (error) {
         throw error instanceof Fault && listed ? at(error, events.length) : error;
       }
@@ -69,17 +80,22 @@ export class Ingest {
       for await (const chunk of body) {
         held += chunk.length;
         this.heldBytes += chunk.length;
-        if (held > this.options.bodyBytesMax) throw new Fault('body_too_large', { bodyBytesMax: this.options.bodyBytesMax });
-        if (this.heldBytes > this.options.heldBytesMax) throw new Fault('overloaded', { heldBytesMax: this.options.heldBytesMax });
+        if (held > this.options.bodyBytesMax)
+          throw new Fault('body_too_large', { bodyBytesMax: this.options.bodyBytesMax });
+        if (this.heldBytes > this.options.heldBytesMax)
+          throw new Fault('overloaded', { heldBytesMax: this.options.heldBytesMax });
         listed ??= beginsList(chunk);
         for (const event of splitter.push(chunk)) take(event);
       }
       splitter.end();
-      if (rules.single && (listed || events.length !== 1)) throw new Fault('event_body_invalid', {}, { message: 'Request body must contain one event object' });
+      if (rules.single && (listed || events.length !== 1))
+        throw new Fault('event_body_invalid', {}, { message: 'Request body must contain one event object' });
       if (events.length > 0) await this.log.append(events.map(recordOfEvent));
       return events.map(({ internalId }) => internalId);
     } catch (error) {
-      throw error instanceof Fault && typeof error.data['index'] === 'number' && error.data['place'] === undefined ? at(error, error.data['index']) : error;
+      throw error instanceof Fault && typeof error.data['index'] === 'number' && error.data['place'] === undefined
+        ? at(error, error.data['index'])
+        : error;
     } finally {
       this.heldBytes -= held;
     }
@@ -94,7 +110,12 @@ export class Ingest {
     const { data, user, v } = invocation(request);
     const receivedAt = this.clock.now();
     const internalId = this.ids.ulid();
-    const payload = functionInvoked({ id: internalId, ts: receivedAt, functionSlug: functionRef, payload: canonical({ data, user, v }, LIMITS.jsonDepthMax) });
+    const payload = functionInvoked({
+      id: internalId,
+      ts: receivedAt,
+      functionSlug: functionRef,
+      payload: canonical({ data, user, v }, LIMITS.jsonDepthMax),
+    });
     const event: StoredEvent = {
       internalId,
       env: this.access.env,
@@ -119,16 +140,25 @@ function beginsList(chunk: Uint8Array): boolean | undefined {
 
 /** Names the event's place in its list, counted from 1. */
 function at(fault: Fault, index: number): Fault {
-  return new Fault(fault.code, { ...fault.data, place: index + 1 }, { cause: fault, message: `${fault.message} (event ${index + 1} of the request)` });
+  return new Fault(
+    fault.code,
+    { ...fault.data, place: index + 1 },
+    { cause: fault, message: `${fault.message} (event ${index + 1} of the request)` },
+  );
 }
 
 function invocation(request: unknown): { data: object; user?: object; v?: string } {
   const given = request ?? {};
-  if (typeof given !== 'object' || Array.isArray(given)) throw new Fault('request_invalid', {}, { message: 'The body must be an object: {"data":{...},"user":{...}}' });
+  if (typeof given !== 'object' || Array.isArray(given))
+    throw new Fault('request_invalid', {}, { message: 'The body must be an object: {"data":{...},"user":{...}}' });
   const { data, user, v } = given as { data?: unknown; user?: unknown; v?: unknown };
-  const isObject = (value: unknown): value is object => typeof value === 'object' && value !== null && !Array.isArray(value);
-  if (data !== undefined && data !== null && !isObject(data)) throw new Fault('request_invalid', {}, { message: 'data must be an object' });
-  if (user !== undefined && user !== null && !isObject(user)) throw new Fault('request_invalid', {}, { message: 'user must be an object' });
-  if (v !== undefined && v !== null && typeof v !== 'string') throw new Fault('request_invalid', {}, { message: 'v must be a text' });
+  const isObject = (value: unknown): value is object =>
+    typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (data !== undefined && data !== null && !isObject(data))
+    throw new Fault('request_invalid', {}, { message: 'data must be an object' });
+  if (user !== undefined && user !== null && !isObject(user))
+    throw new Fault('request_invalid', {}, { message: 'user must be an object' });
+  if (v !== undefined && v !== null && typeof v !== 'string')
+    throw new Fault('request_invalid', {}, { message: 'v must be a text' });
   return { data: data ?? {}, ...(user ? { user } : {}), ...(typeof v === 'string' ? { v } : {}) };
 }

@@ -39,7 +39,8 @@ export class AppCaller {
 
   private async send(run: Run, view: CallView, jobId: string): Promise<Answered> {
     const fn = this.catalog.function(run.functionId);
-    if (!fn) return { outcome: unreachable('function_unknown', `The function ${run.functionSlug} is not synced any more`) };
+    if (!fn)
+      return { outcome: unreachable('function_unknown', `The function ${run.functionSlug} is not synced any more`) };
     const { access } = this;
     const request = callRequest({
       view,

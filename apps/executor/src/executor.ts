@@ -96,18 +96,31 @@ export class Executor {
     const finishTimeoutMs = this.catalog.function(run.functionId)?.config.timeouts.finishMs;
     const { id: runId, env } = run;
     await this.sure(() =>
-      this.letterbox.post([{ key: runId, command: { type: 'StartRun', runId, env, at, ...(finishTimeoutMs === undefined ? {} : { finishTimeoutMs }) } }]),
+      this.letterbox.post([
+        {
+          key: runId,
+          command: { type: 'StartRun', runId, env, at, ...(finishTimeoutMs === undefined ? {} : { finishTimeoutMs }) },
+        },
+      ]),
     );
   }
 
   /** Requests that a function wants the server to make may carry keys: those never reach the log. */
   private keepSecrets(run: Run, made: Made): Made {
     if (made.outcome.kind !== 'ops' || !made.outcome.ops.some(isGateway)) return made;
-    const ops = made.outcome.ops.map((op): Op => (isGateway(op) ? { ...op, request: this.vault.keep(run.id, op.id, op.request) } : op));
+    const ops = made.outcome.ops.map((op): Op =>
+      isGateway(op) ? { ...op, request: this.vault.keep(run.id, op.id, op.request) } : op,
+    );
     return { ...made, outcome: { ...made.outcome, ops } };
   }
 
-  private async report(run: Run, call: Call, work: WorkRef, startedAt: EpochMs, { outcome, requestVersion }: Made): Promise<void> {
+  private async report(
+    run: Run,
+    call: Call,
+    work: WorkRef,
+    startedAt: EpochMs,
+    { outcome, requestVersion }: Made,
+  ): Promise<void> {
     const command: ReportCall = {
       type: 'ReportCall',
       runId: run.id,
@@ -130,7 +143,9 @@ export class Executor {
         return await post();
       } catch (error) {
         if (!(error instanceof Fault) || error.code !== 'log_unavailable' || this.stopping.signal.aborted) throw error;
-        await new Promise<void>((resolve) => this.clock.at(this.clock.now() + Math.min(5_000, 100 * 2 ** tries), resolve));
+        await new Promise<void>((resolve) =>
+          this.clock.at(this.clock.now() + Math.min(5_000, 100 * 2 ** tries), resolve),
+        );
       }
     }
   }

@@ -3,7 +3,13 @@ import { isResolved, type Call, type Run, type Step } from '#core/run/run.state.
 import type { Json } from '#core/words.js';
 import { AppUnreachable, type AppTransport } from '#ports/app-transport.port.js';
 import type { Clock } from '#ports/clock.port.js';
-import { gatewayFailure, gatewayOutcome, gatewayRefused, gatewayRequest, type GatewayStep } from '#protocol/gateway.request.js';
+import {
+  gatewayFailure,
+  gatewayOutcome,
+  gatewayRefused,
+  gatewayRequest,
+  type GatewayStep,
+} from '#protocol/gateway.request.js';
 import type { Answered, AppCaller } from './app-caller.js';
 import type { RequestVault } from './request-vault.js';
 
@@ -29,7 +35,8 @@ export class GatewayCaller {
     if (!('request' in found)) return found;
     const answered = await this.make(step, found.request);
     // A failed attempt is followed by another, which wants the request again.
-    if (answered.outcome.kind === 'ops' && answered.outcome.ops.some(({ op }) => op === 'StepError')) this.vault.keep(run.id, step.id, found.request);
+    if (answered.outcome.kind === 'ops' && answered.outcome.ops.some(({ op }) => op === 'StepError'))
+      this.vault.keep(run.id, step.id, found.request);
     else this.vault.forget(run.id, step.id);
     return answered;
   }
@@ -58,7 +65,9 @@ export class GatewayCaller {
   private async askAgain(run: Run, call: Call, step: Step): Promise<{ readonly request: Json } | Answered> {
     const answered = await this.app.ask(run, call);
     if (answered.outcome.kind === 'error') return answered;
-    const again = answered.outcome.ops.find((op) => op.id === step.id && (op.op === 'Gateway' || op.op === 'AIGateway'));
+    const again = answered.outcome.ops.find(
+      (op) => op.id === step.id && (op.op === 'Gateway' || op.op === 'AIGateway'),
+    );
     if (again && 'request' in again) return { request: again.request };
     return { outcome: { kind: 'ops', ops: [], noRetry: false } };
   }

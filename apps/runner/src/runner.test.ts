@@ -25,7 +25,12 @@ import { ManualClock } from '#testkit/manual-clock.js';
 import { SeededIds } from '#testkit/seeded-ids.js';
 import { Runner } from './runner.js';
 
-const silent = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: (data: object, sentence: string) => failures.push(`${sentence} ${String((data as { err?: unknown }).err)}`) };
+const silent = {
+  debug: () => undefined,
+  info: () => undefined,
+  warn: () => undefined,
+  error: (data: object, sentence: string) => failures.push(`${sentence} ${String((data as { err?: unknown }).err)}`),
+};
 let failures: string[] = [];
 
 type Script = (view: { steps: ReadonlyMap<string, string>; target: string; plan: boolean; attempt: number }) => Op[];
@@ -64,7 +69,15 @@ class World {
     const [end] = await this.log.ends('config');
     if (end?.offset === 0) {
       await this.log.append(
-        this.functions.map((fn) => ({ topic: 'config', key: `function:${fn.id}`, type: 'Function', schema: 1, env: fn.env, at: clock.now(), body: fn })),
+        this.functions.map((fn) => ({
+          topic: 'config',
+          key: `function:${fn.id}`,
+          type: 'Function',
+          schema: 1,
+          env: fn.env,
+          at: clock.now(),
+          body: fn,
+        })),
       );
     }
     await this.catalog.open();
@@ -72,7 +85,10 @@ class World {
     const aggregates = new SqliteAggregateStore(state);
     const seen = new SqliteSeenEvents(state);
     this.stores = [aggregates, seen];
-    this.runner = new Runner({ log, aggregates, seen, queue, pauses, catalog, clock, ids, logger: silent }, { checkpointMs: this.checkpointMs });
+    this.runner = new Runner(
+      { log, aggregates, seen, queue, pauses, catalog, clock, ids, logger: silent },
+      { checkpointMs: this.checkpointMs },
+    );
     await this.runner.open();
     this.stop = new AbortController();
     this.workers = Array.from({ length: 4 }, () => this.work(this.stop.signal));
@@ -86,8 +102,15 @@ class World {
       if (run && call && call.seq === lease.item.seq && call.generation === lease.item.generation) {
         const view = callView(run, call);
         const steps = new Map(view.steps.map(({ id, memo }) => [id, memo]));
-        const ops = (this.scripts[run.functionSlug] as Script)({ steps, target: view.target, plan: view.disableImmediateExecution, attempt: view.attempt });
-        for (const op of ops) if (op.op === 'StepDone') this.executed.set(`${run.id}/${op.id}`, (this.executed.get(`${run.id}/${op.id}`) ?? 0) + 1);
+        const ops = (this.scripts[run.functionSlug] as Script)({
+          steps,
+          target: view.target,
+          plan: view.disableImmediateExecution,
+          attempt: view.attempt,
+        });
+        for (const op of ops)
+          if (op.op === 'StepDone')
+            this.executed.set(`${run.id}/${op.id}`, (this.executed.get(`${run.id}/${op.id}`) ?? 0) + 1);
         if (signal.aborted) return;
         const at = this.clock.now();
         await this.runner.letterbox.post([
@@ -115,7 +138,9 @@ class World {
   async kill(): Promise<void> {
     this.stop.abort();
     await Promise.all(this.workers);
-    for (const subscription of (this.runner as unknown as { subscriptions: { close(): Promise<void> }[] }).subscriptions) await subscription.close();
+    for (const subscription of (this.runner as unknown as { subscriptions: { close(): Promise<void> }[] })
+      .subscriptions)
+      await subscription.close();
     this.clock.silence();
     await this.shut();
   }
@@ -170,7 +195,9 @@ class World {
   }
 
   async transitions(type: string): Promise<PlacedTransition[]> {
-    return (await this.all('transitions')).filter((record) => record.type === type).map((record) => record.body as PlacedTransition);
+    return (await this.all('transitions'))
+      .filter((record) => record.type === type)
+      .map((record) => record.body as PlacedTransition);
   }
 
   /** Waits until something holds; turns the clock to the next alarm when nothing moves. */
@@ -187,14 +214,25 @@ class World {
 
   ended(count: number): Promise<PlacedTransition[]> {
     return this.until(async () => {
-      const all = (await this.all('transitions')).filter(({ type }) => /^Run(Completed|Failed|Cancelled)$/.test(type)).map(({ body }) => body as PlacedTransition);
+      const all = (await this.all('transitions'))
+        .filter(({ type }) => /^Run(Completed|Failed|Cancelled)$/.test(type))
+        .map(({ body }) => body as PlacedTransition);
       return all.length >= count && all;
     });
   }
 }
 
 function fn(slug: string, event: string, more: Partial<FunctionConfig> = {}): FunctionVersion {
-  const config: FunctionConfig = { slug, name: slug, triggers: [{ event }], url: 'http://localhost/x', retries: 3, cancelOn: [], timeouts: {}, ...more };
+  const config: FunctionConfig = {
+    slug,
+    name: slug,
+    triggers: [{ event }],
+    url: 'http://localhost/x',
+    retries: 3,
+    cancelOn: [],
+    timeouts: {},
+    ...more,
+  };
   return { id: `id-${slug}`, env: DEFAULT_ENV, appId: 'app', appName: 'app', version: 1, config };
 }
 
@@ -216,7 +254,16 @@ const order: Script = ({ steps, target }) => {
 const wait: Script = ({ steps }) =>
   steps.has('w')
     ? [done({ got: JSON.parse(steps.get('w') as string) as unknown })]
-    : [{ op: 'WaitForEvent', id: 'w', name: 'w', event: 'paid', if: 'event.data.n == async.data.n', until: { at: Date.UTC(2026, 0, 2) } }];
+    : [
+        {
+          op: 'WaitForEvent',
+          id: 'w',
+          name: 'w',
+          event: 'paid',
+          if: 'event.data.n == async.data.n',
+          until: { at: Date.UTC(2026, 0, 2) },
+        },
+      ];
 
 const nothing: Script = () => [done('nothing')];
 
@@ -230,7 +277,11 @@ afterEach(async () => {
   failures = [];
 });
 
-async function opened(scripts: Record<string, Script>, functions: readonly FunctionVersion[], checkpointMs?: number): Promise<World> {
+async function opened(
+  scripts: Record<string, Script>,
+  functions: readonly FunctionVersion[],
+  checkpointMs?: number,
+): Promise<World> {
   world = new World(scripts, functions, checkpointMs);
   return world.open();
 }
@@ -243,7 +294,10 @@ describe('the runner', () => {
     expect(end?.transition).toMatchObject({ type: 'RunCompleted', output: '["a","b","c","nap"]' });
     expect([...w.executed.values()]).toEqual([1, 1, 1]);
     expect(await w.queue.counts()).toEqual({ running: 0, ready: 0, later: 0 });
-    expect((await w.all('events')).map(({ body }) => (body as StoredEvent).name)).toEqual(['go', 'inngest/function.finished']);
+    expect((await w.all('events')).map(({ body }) => (body as StoredEvent).name)).toEqual([
+      'go',
+      'inngest/function.finished',
+    ]);
   });
 
   it('starts one run of a function for an event id, however often it comes', async () => {
@@ -272,12 +326,15 @@ describe('the runner', () => {
       const all = await w.transitions('RunCompleted');
       return all.length === 2 && all;
     }, false);
-    for (const { transition } of ends) expect(transition).toMatchObject({ output: expect.stringContaining('"name":"paid"') as string });
+    for (const { transition } of ends)
+      expect(transition).toMatchObject({ output: expect.stringContaining('"name":"paid"') as string });
     expect(await w.pauses.size()).toBe(1);
   });
 
   it('cancels a run by an event that stands right behind its trigger', async () => {
-    const w = await opened({ order }, [fn('order', 'go', { cancelOn: [{ event: 'stop', if: 'event.data.n == async.data.n' }] })]);
+    const w = await opened({ order }, [
+      fn('order', 'go', { cancelOn: [{ event: 'stop', if: 'event.data.n == async.data.n' }] }),
+    ]);
     const event = await w.send('go', { n: 7 });
     await w.send('stop', { n: 7 });
     const [end] = await w.ended(1);
@@ -294,14 +351,37 @@ describe('the runner', () => {
       steps.has('x') && steps.has('y')
         ? [done([...steps.values()].map((memo) => JSON.parse(memo) as unknown))]
         : [
-            { op: 'InvokeFunction', id: 'x', name: 'x', functionRef: 'callee', payload: '{"data":{"q":1}}', until: { at: Date.UTC(2027, 0, 1) } },
-            { op: 'InvokeFunction', id: 'y', name: 'y', functionRef: 'nobody', payload: '{}', until: { at: Date.UTC(2027, 0, 1) } },
+            {
+              op: 'InvokeFunction',
+              id: 'x',
+              name: 'x',
+              functionRef: 'callee',
+              payload: '{"data":{"q":1}}',
+              until: { at: Date.UTC(2027, 0, 1) },
+            },
+            {
+              op: 'InvokeFunction',
+              id: 'y',
+              name: 'y',
+              functionRef: 'nobody',
+              payload: '{}',
+              until: { at: Date.UTC(2027, 0, 1) },
+            },
           ];
     const w = await opened({ caller, callee: nothing }, [fn('caller', 'go'), fn('callee', 'never')]);
     await w.send('go');
     const ends = await w.ended(2);
-    const output = (ends.find(({ transition }) => (transition as { output: string }).output !== '"nothing"')?.transition as { output: string }).output;
-    expect(JSON.parse(output)).toEqual(expect.arrayContaining([{ data: 'nothing' }, { error: expect.objectContaining({ message: 'could not find function with ID: nobody' }) as object }]));
+    const output = (
+      ends.find(({ transition }) => (transition as { output: string }).output !== '"nothing"')?.transition as {
+        output: string;
+      }
+    ).output;
+    expect(JSON.parse(output)).toEqual(
+      expect.arrayContaining([
+        { data: 'nothing' },
+        { error: expect.objectContaining({ message: 'could not find function with ID: nobody' }) as object },
+      ]),
+    );
   });
 
   it('arms a cron once, ticks it, and catches up with the one that was due', async () => {
@@ -312,7 +392,9 @@ describe('the runner', () => {
     await w.clock.turn(12 * 60_000);
     await w.open();
     await w.ended(3);
-    const after = (await w.transitions('CronTicked')).slice(ticks.length).map(({ transition }) => (transition as unknown as { scheduledAt: number }).scheduledAt);
+    const after = (await w.transitions('CronTicked'))
+      .slice(ticks.length)
+      .map(({ transition }) => (transition as unknown as { scheduledAt: number }).scheduledAt);
     const last = (ticks.at(-1)?.transition as unknown as { scheduledAt: number }).scheduledAt;
     expect(after[0]).toBe(last + 5 * 60_000);
     expect(new Set(after).size).toBe(after.length);
@@ -320,45 +402,61 @@ describe('the runner', () => {
 
   it('sets a record aside that cannot be folded, and goes on', async () => {
     const w = await opened({ one: nothing }, [fn('one', 'go')]);
-    await w.log.append([{ topic: 'commands', key: 'x', type: 'NoSuchCommand', schema: 1, env: DEFAULT_ENV, at: 1, body: { type: 'NoSuchCommand' } }]);
+    await w.log.append([
+      {
+        topic: 'commands',
+        key: 'x',
+        type: 'NoSuchCommand',
+        schema: 1,
+        env: DEFAULT_ENV,
+        at: 1,
+        body: { type: 'NoSuchCommand' },
+      },
+    ]);
     await w.send('go');
     await w.ended(1);
-    expect((await w.all('dead-letters')).map(({ body }) => body)).toMatchObject([{ code: 'record_unreadable', origin: { topic: 'commands', offset: 0 } }]);
+    expect((await w.all('dead-letters')).map(({ body }) => body)).toMatchObject([
+      { code: 'record_unreadable', origin: { topic: 'commands', offset: 0 } },
+    ]);
     failures = [];
   });
 
-  it.each([['with its checkpoints', false, 20], ['without any checkpoint', false, 1_000_000_000], ['with its state dropped each time', true, 20]] as const)(
-    'ends the same wherever it is killed, %s',
-    async (_how, drop, checkpointMs) => {
-      await fc.assert(
-        fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 25 }), { minLength: 1, maxLength: 4 }), async (kills) => {
-          const w = await opened({ order, wait }, [fn('order', 'go'), fn('wait', 'go')], checkpointMs);
-          for (let n = 0; n < 4; n++) await w.send('go', { n });
-          for (const pauses of kills) {
-            for (let i = 0; i < pauses; i++) await new Promise((resolve) => setImmediate(resolve));
-            await w.kill();
-            if (drop) w.dropState();
-            await w.open();
-          }
-          await w.until(async () => (await w.pauses.size()) === 4, false);
-          await w.clock.turn(5);
-          for (let n = 0; n < 4; n++) await w.send('paid', { n });
-          await w.ended(8);
-          const [scheduled, ends] = [await w.transitions('RunScheduled'), await w.ended(8)];
-          expect(new Set(scheduled.map(({ runId }) => runId)).size).toBe(8);
-          expect(new Set(ends.map(({ runId, command }) => `${runId}@${command.offset}`)).size).toBe(8);
-          expect(ends.every(({ transition }) => transition.type === 'RunCompleted')).toBe(true);
-          const results = (await w.transitions('StepCompleted')).map(({ runId, command, index, transition }) => `${runId}/${(transition as { stepId: string }).stepId}@${command.offset}.${index}`);
-          expect(new Set(results.map((name) => name.split('@')[0])).size).toBe(new Set(results).size);
-          const runs = await Promise.all(scheduled.map(({ runId }) => w.runner.get(runId)));
-          for (const run of runs) if (run) expect(isEnded(run as Run)).toBe(true);
-          const last = world;
-          world = undefined;
-          await last?.close();
-          last?.remove();
-        }),
-        { numRuns: 8 },
-      );
-    },
-  );
+  it.each([
+    ['with its checkpoints', false, 20],
+    ['without any checkpoint', false, 1_000_000_000],
+    ['with its state dropped each time', true, 20],
+  ] as const)('ends the same wherever it is killed, %s', async (_how, drop, checkpointMs) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 25 }), { minLength: 1, maxLength: 4 }), async (kills) => {
+        const w = await opened({ order, wait }, [fn('order', 'go'), fn('wait', 'go')], checkpointMs);
+        for (let n = 0; n < 4; n++) await w.send('go', { n });
+        for (const pauses of kills) {
+          for (let i = 0; i < pauses; i++) await new Promise((resolve) => setImmediate(resolve));
+          await w.kill();
+          if (drop) w.dropState();
+          await w.open();
+        }
+        await w.until(async () => (await w.pauses.size()) === 4, false);
+        await w.clock.turn(5);
+        for (let n = 0; n < 4; n++) await w.send('paid', { n });
+        await w.ended(8);
+        const [scheduled, ends] = [await w.transitions('RunScheduled'), await w.ended(8)];
+        expect(new Set(scheduled.map(({ runId }) => runId)).size).toBe(8);
+        expect(new Set(ends.map(({ runId, command }) => `${runId}@${command.offset}`)).size).toBe(8);
+        expect(ends.every(({ transition }) => transition.type === 'RunCompleted')).toBe(true);
+        const results = (await w.transitions('StepCompleted')).map(
+          ({ runId, command, index, transition }) =>
+            `${runId}/${(transition as { stepId: string }).stepId}@${command.offset}.${index}`,
+        );
+        expect(new Set(results.map((name) => name.split('@')[0])).size).toBe(new Set(results).size);
+        const runs = await Promise.all(scheduled.map(({ runId }) => w.runner.get(runId)));
+        for (const run of runs) if (run) expect(isEnded(run)).toBe(true);
+        const last = world;
+        world = undefined;
+        await last?.close();
+        last?.remove();
+      }),
+      { numRuns: 8 },
+    );
+  });
 });

@@ -91,10 +91,20 @@ export class Runner extends RunStates {
     const next = await this.desk.recover(await lastDecided(log));
     this.letterbox.serve(this.desk);
     const options = { batchMax: BATCH_MAX };
-    this.subscriptions.push(await log.subscribe('commands', next, (batch) => this.desk.take(batch), { ...options, onError: this.again('desk') }));
+    this.subscriptions.push(
+      await log.subscribe('commands', next, (batch) => this.desk.take(batch), {
+        ...options,
+        onError: this.again('desk'),
+      }),
+    );
     await this.crons.open();
     const from = await this.intake.position();
-    this.subscriptions.push(await log.subscribe('events', from, (batch) => this.intake.take(batch), { ...options, onError: this.again('intake') }));
+    this.subscriptions.push(
+      await log.subscribe('events', from, (batch) => this.intake.take(batch), {
+        ...options,
+        onError: this.again('intake'),
+      }),
+    );
   }
 
   /** Stops taking records, then writes the last checkpoint: the next start folds nothing twice. */
@@ -143,4 +153,3 @@ async function lastDecided(log: EventLog): Promise<number> {
   const [last] = await log.read('transitions', { ...end, offset: end.offset - 1 }, 1);
   return (last?.body as { command?: { offset?: number } } | undefined)?.command?.offset ?? -1;
 }
-

@@ -42,7 +42,11 @@ export abstract class ControlPlane {
    */
   abstract sync(request: SyncRequest): Promise<SyncResult>;
   /** Notes that an app at `url` could not be synced. Makes a placeholder app where the URL is unknown. */
-  abstract syncFailed(env: Env, url: string, error: { readonly code: string; readonly message: string }): Promise<AppVersion>;
+  abstract syncFailed(
+    env: Env,
+    url: string,
+    error: { readonly code: string; readonly message: string },
+  ): Promise<AppVersion>;
   abstract apps(env: Env): Promise<readonly AppVersion[]>;
   abstract functions(env: Env, options?: { readonly archived?: boolean }): Promise<readonly FunctionVersion[]>;
   /** Takes an app and its functions away. @throws app_unknown */

@@ -33,7 +33,14 @@ export class CheckpointController {
     const { qiId, ops } = readCheckpoint(await readJson(body, BODY_BYTES_MAX), runId, now);
     const seq = seqOfQiId(runId, qiId);
     if (seq === undefined) throw new Fault('checkpoint_refused', { runId }, { message: 'queue item not found' });
-    const answer = await this.letterbox.ask(runId, { type: 'CheckpointSteps', runId, env: this.access.env, at: now, seq, ops });
+    const answer = await this.letterbox.ask(runId, {
+      type: 'CheckpointSteps',
+      runId,
+      env: this.access.env,
+      at: now,
+      seq,
+      ops,
+    });
     switch (answer.ignored) {
       case undefined:
       case 'nothing_new':
@@ -46,6 +53,7 @@ export class CheckpointController {
         throw new Fault('checkpoint_stale', { runId, reason: answer.ignored });
     }
     // The steps are stored, but they ended the run: the app has to stop.
-    if (answer.transitions.some(({ type }) => type === 'RunFailed')) throw new Fault('checkpoint_stale', { runId, reason: 'run_ended' });
+    if (answer.transitions.some(({ type }) => type === 'RunFailed'))
+      throw new Fault('checkpoint_stale', { runId, reason: 'run_ended' });
   }
 }

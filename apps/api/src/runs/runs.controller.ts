@@ -64,11 +64,21 @@ export class RunsController {
 
   private filter(query: Record<string, string>): RunFilter {
     const statuses = list(query['status']).map((text) => {
-      const status = STATUSES.find((other) => other.toLowerCase() === text.toLowerCase() || (text.toLowerCase() === 'queued' && other === 'Scheduled'));
-      if (!status) throw new Fault('request_invalid', { status: text.slice(0, 32) }, { message: `status must be one of ${STATUSES.join(', ')}` });
+      const status = STATUSES.find(
+        (other) =>
+          other.toLowerCase() === text.toLowerCase() || (text.toLowerCase() === 'queued' && other === 'Scheduled'),
+      );
+      if (!status)
+        throw new Fault(
+          'request_invalid',
+          { status: text.slice(0, 32) },
+          { message: `status must be one of ${STATUSES.join(', ')}` },
+        );
       return status;
     });
-    const functions = list(query['function']).map((ref) => this.catalog.resolve(this.access.env, ref)?.config.slug ?? ref);
+    const functions = list(query['function']).map(
+      (ref) => this.catalog.resolve(this.access.env, ref)?.config.slug ?? ref,
+    );
     const from = instantOf('from', query['from']);
     const until = instantOf('until', query['until']);
     return {

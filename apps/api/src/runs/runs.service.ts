@@ -37,7 +37,12 @@ export class RunsService {
   async list(filter: RunFilter): Promise<readonly RunView[]> {
     await this.gate.caughtUp();
     const rows = await this.history.runs(this.access.env, filter);
-    return Promise.all(rows.map(async (row) => viewOfRow(row)));
+    return Promise.all(
+      rows.map(async (row) => {
+        const live = row.endedAt === null ? await this.states.get(row.runId) : undefined;
+        return live ? viewOfRun(live) : viewOfRow(row);
+      }),
+    );
   }
 
   async ofEvent(internalId: string): Promise<readonly RunView[]> {
@@ -62,7 +67,13 @@ export class RunsService {
       return;
     }
     if (isEnded(run)) return;
-    await this.letterbox.ask(runId, { type: 'CancelRun', runId, env: this.access.env, at: this.clock.now(), by: 'api' });
+    await this.letterbox.ask(runId, {
+      type: 'CancelRun',
+      runId,
+      env: this.access.env,
+      at: this.clock.now(),
+      by: 'api',
+    });
   }
 
   /** The folded run, for those who need its working state. @throws run_id_invalid, run_unknown, run_ended */

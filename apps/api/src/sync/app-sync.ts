@@ -22,7 +22,11 @@ export interface SyncError {
 }
 
 /** What reads an app's payload: `/fn/register`, or the in-band answer. @throws app_invalid and others of the caller */
-export type ReadSync = (payload: unknown, method: SyncRequest['method'], fallbackUrl?: string) => Omit<SyncRequest, 'env'>;
+export type ReadSync = (
+  payload: unknown,
+  method: SyncRequest['method'],
+  fallbackUrl?: string,
+) => Omit<SyncRequest, 'env'>;
 
 /** Makes apps known: takes what SDKs register, and asks apps to do so. */
 export class AppSync {
@@ -70,7 +74,14 @@ export class AppSync {
     }
     let reply: AppReply;
     try {
-      reply = await this.transport.send({ method: 'PUT', url, headers, body, timeoutMs: PING_MS, bodyBytesMax: PING_BYTES_MAX });
+      reply = await this.transport.send({
+        method: 'PUT',
+        url,
+        headers,
+        body,
+        timeoutMs: PING_MS,
+        bodyBytesMax: PING_BYTES_MAX,
+      });
     } catch (error) {
       if (error instanceof AppUnreachable) return { code: 'unreachable', message: error.message };
       throw error;
@@ -83,15 +94,23 @@ export class AppSync {
   private async inBand(url: string, reply: AppReply): Promise<SyncError | undefined> {
     const { signingKeys } = this.access;
     const signature = reply.headers[HEADER.signature];
-    if (signingKeys.length > 0 && (signature === undefined || !verifySignature(signature, reply.body, signingKeys, this.clock.now()).ok)) {
-      return { code: 'invalid_signing_key', message: 'The answer of the app is not signed with the key of this server.' };
+    if (
+      signingKeys.length > 0 &&
+      (signature === undefined || !verifySignature(signature, reply.body, signingKeys, this.clock.now()).ok)
+    ) {
+      return {
+        code: 'invalid_signing_key',
+        message: 'The answer of the app is not signed with the key of this server.',
+      };
     }
     try {
       await this.register(JSON.parse(reply.body), url);
       return undefined;
     } catch (error) {
-      if (error instanceof Fault && error.blame === 'caller') return { code: 'invalid_function', message: error.message };
-      if (error instanceof SyntaxError) return { code: 'invalid_function', message: 'The answer of the app is not JSON.' };
+      if (error instanceof Fault && error.blame === 'caller')
+        return { code: 'invalid_function', message: error.message };
+      if (error instanceof SyntaxError)
+        return { code: 'invalid_function', message: 'The answer of the app is not JSON.' };
       throw error;
     }
   }
@@ -103,7 +122,8 @@ function refusal({ status, headers, body }: AppReply): SyncError {
     if (status === 404) return { code: 'url_not_found', message: 'There is nothing at this URL (404).' };
     return { code: 'unreachable', message: `The answer (status ${status}) did not come from an Inngest SDK.` };
   }
-  if (status === 401) return { code: 'unauthorized', message: message ?? 'The app refused the request: do the signing keys agree?' };
+  if (status === 401)
+    return { code: 'unauthorized', message: message ?? 'The app refused the request: do the signing keys agree?' };
   if (status === 403) return { code: 'forbidden', message: message ?? 'The app refused the request.' };
   return { code: 'internal_server_error', message: message ?? `The app answered with status ${status}.` };
 }

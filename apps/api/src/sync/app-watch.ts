@@ -6,7 +6,10 @@ import type { Logger } from '#ports/logger.port.js';
 import { isApp } from '#protocol/introspection.js';
 import type { AppSync } from './app-sync.js';
 
-const PORTS = [80, 443, 3000, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 4321, 5000, 5173, 8000, 8080, 8081, 8787, 8888];
+const PORTS = [
+  80, 443, 3000, 3001, 3002, 3003, 3004, 3005, 3006, 3007, 3008, 3009, 3010, 4321, 5000, 5173, 8000, 8080, 8081, 8787,
+  8888,
+];
 const MORE_PORTS = [8910, 8911, 8912, 8913, 8914, 8915];
 const PATHS = ['/api/inngest', '/x/inngest', '/.netlify/functions/inngest', '/.redwood/functions/inngest'];
 const PROBE_MS = 2_000;
@@ -71,7 +74,9 @@ export class AppWatch {
   }
 
   private async discover(): Promise<void> {
-    const ports = [...new Set([...PORTS, ...MORE_PORTS, ...this.options.extraPorts])].filter((port) => port !== this.options.ownPort);
+    const ports = [...new Set([...PORTS, ...MORE_PORTS, ...this.options.extraPorts])].filter(
+      (port) => port !== this.options.ownPort,
+    );
     const found = await Promise.all(ports.map((port) => this.probe(port)));
     for (const url of found) if (url !== undefined && !this.closed) await this.sync.ping(url);
   }
@@ -81,7 +86,13 @@ export class AppWatch {
     for (const path of PATHS) {
       const url = `http://localhost:${port}${path}`;
       try {
-        const reply = await this.transport.send({ method: 'GET', url, headers: {}, timeoutMs: PROBE_MS, bodyBytesMax: PROBE_BYTES_MAX });
+        const reply = await this.transport.send({
+          method: 'GET',
+          url,
+          headers: {},
+          timeoutMs: PROBE_MS,
+          bodyBytesMax: PROBE_BYTES_MAX,
+        });
         if (isApp(reply)) return url;
       } catch (error) {
         if (!(error instanceof AppUnreachable)) throw error;

@@ -39,7 +39,14 @@ export class ConfigRelay {
   }
 
   private record({ kind, key, env, body }: ConfigChange): LogRecord {
-    return { topic: 'config', key: `${kind}:${key}`, type: kind === 'app' ? 'App' : 'Function', schema: 1, env, at: this.clock.now(), body };
+    return {
+      topic: 'config',
+      key: `${kind}:${key}`,
+      type: kind === 'app' ? 'App' : 'Function',
+      schema: 1,
+      env,
+      at: this.clock.now(),
+      body,
+    };
   }
 }
-

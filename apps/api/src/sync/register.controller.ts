@@ -23,7 +23,11 @@ export class RegisterController {
     const expected = headers[HEADER.expectedServerKind];
     const { kind } = this.access;
     if (expected !== undefined && expected !== '' && expected !== kind) {
-      throw new Fault('server_kind_mismatch', { expected: expected.slice(0, 16) }, { message: `Expected server kind ${expected.slice(0, 16)}, got ${kind}` });
+      throw new Fault(
+        'server_kind_mismatch',
+        { expected: expected.slice(0, 16) },
+        { message: `Expected server kind ${expected.slice(0, 16)}, got ${kind}` },
+      );
     }
     const { modified, syncId, app } = await this.sync.register(await readJson(body, BODY_BYTES_MAX));
     return { ok: true, modified, sync_id: syncId, app_id: app.id };

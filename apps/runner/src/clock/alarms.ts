@@ -8,7 +8,14 @@ import type { Logger } from '#ports/logger.port.js';
 
 /** What a timer stands for. */
 export type Alarm =
-  | { readonly kind: 'run'; readonly runId: string; readonly env: Env; readonly functionId: string; readonly timer: TimerKind; readonly stepId?: string }
+  | {
+      readonly kind: 'run';
+      readonly runId: string;
+      readonly env: Env;
+      readonly functionId: string;
+      readonly timer: TimerKind;
+      readonly stepId?: string;
+    }
   | { readonly kind: 'cron'; readonly key: string; readonly state: CronState };
 
 /** Turns timers that rang into commands. Whether a timer is right is decided by its aggregate, in log order. */
@@ -36,7 +43,8 @@ export class Alarms {
       if (scheduledAt === undefined) return undefined;
       const known = this.catalog.function(functionId);
       const trigger = known?.config.triggers.find((other) => 'cron' in other && other.cron === cron);
-      const jitter = trigger && 'cron' in trigger && trigger.jitterMs !== undefined ? { jitterMs: trigger.jitterMs } : {};
+      const jitter =
+        trigger && 'cron' in trigger && trigger.jitterMs !== undefined ? { jitterMs: trigger.jitterMs } : {};
       return { key: alarm.key, command: { type: 'TickCron', env, functionId, cron, scheduledAt, at, ...jitter } };
     }
     const { runId, env, timer, stepId, functionId } = alarm;

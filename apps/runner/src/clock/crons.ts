@@ -50,7 +50,15 @@ export class Crons {
     const { env, id: functionId, version: functionVersion } = fn;
     return cronsOf(fn).map(({ cron, jitterMs }) => ({
       key: cronKey(env, functionId, cron),
-      command: { type: 'ArmCron', env, functionId, functionVersion, cron, at: this.clock.now(), ...(jitterMs === undefined ? {} : { jitterMs }) },
+      command: {
+        type: 'ArmCron',
+        env,
+        functionId,
+        functionVersion,
+        cron,
+        at: this.clock.now(),
+        ...(jitterMs === undefined ? {} : { jitterMs }),
+      },
     }));
   }
 }

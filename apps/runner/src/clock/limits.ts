@@ -27,7 +27,9 @@ export class Limits {
   async open(): Promise<void> {
     for (const fn of this.catalog.allFunctions()) await this.queue.limit(fn.id, concurrencyOf(fn));
     this.stop = this.catalog.onChange((now, before) => {
-      this.follow(now, before).catch((error: unknown) => this.logger.error({ err: error, functionId: now.id }, 'changed limits did not reach the runs under way'));
+      this.follow(now, before).catch((error: unknown) =>
+        this.logger.error({ err: error, functionId: now.id }, 'changed limits did not reach the runs under way'),
+      );
     });
   }
 
@@ -46,7 +48,10 @@ export class Limits {
       if (state === null || !state.includes(now.id)) continue;
       const { env, functionId } = JSON.parse(state) as Run;
       if (functionId !== now.id) continue;
-      const timeouts = { ...(startMs === undefined ? {} : { startTimeoutMs: startMs }), ...(finishMs === undefined ? {} : { finishTimeoutMs: finishMs }) };
+      const timeouts = {
+        ...(startMs === undefined ? {} : { startTimeoutMs: startMs }),
+        ...(finishMs === undefined ? {} : { finishTimeoutMs: finishMs }),
+      };
       commands.push({ key: id, command: { type: 'ReviewTimeouts', runId: id, env, at, ...timeouts } as const });
       if (commands.length === PAGE) {
         await this.letterbox.post(commands);

@@ -37,7 +37,9 @@ export class DeskLetterbox extends Letterbox {
     const ask = this.ids.ulid();
     const answer = Promise.withResolvers<Answer>();
     const forget = desk.expect(ask, answer.resolve);
-    const cancel = this.clock.at(this.clock.now() + ANSWER_MS, () => answer.reject(new Fault('overloaded', { key, type: command.type })));
+    const cancel = this.clock.at(this.clock.now() + ANSWER_MS, () =>
+      answer.reject(new Fault('overloaded', { key, type: command.type })),
+    );
     try {
       await this.log.append([recordOfCommand(key, { ...command, ask })]);
       return await answer.promise;

@@ -116,7 +116,8 @@ export class Desk {
   /** Takes a batch of commands. What is owed goes out at once; returns when the transitions are durable too. */
   async take(batch: readonly PlacedRecord[]): Promise<void> {
     await this.fold(batch, -1);
-    if (this.alarm === undefined) this.alarm = this.clock.at(this.savedAt + this.options.checkpointMs, () => void this.checkpointSoon());
+    if (this.alarm === undefined)
+      this.alarm = this.clock.at(this.savedAt + this.options.checkpointMs, () => void this.checkpointSoon());
     if (this.hot.size > 2 * this.options.hotMax) await this.save();
   }
 
@@ -129,7 +130,10 @@ export class Desk {
         await this.one(record as Placed<PlacedRecord<Command>>, quiet ? [] : records, answers);
       } catch (error) {
         if (!quiet) records.push(deadLetter(record, error, this.clock.now()));
-        this.logger.error({ err: error, key: record.key, type: record.type, offset: record.position.offset }, 'command set aside: it cannot be folded');
+        this.logger.error(
+          { err: error, key: record.key, type: record.type, offset: record.position.offset },
+          'command set aside: it cannot be folded',
+        );
       }
       this.next = { partition: record.position.partition, offset: record.position.offset + 1 };
     }
@@ -151,14 +155,18 @@ export class Desk {
       this.asked.delete(ask);
       if (tell) {
         answers.push(() =>
-          tell({ transitions: decision.transitions as Answer['transitions'], ...(decision.ignored === undefined ? {} : { ignored: decision.ignored }) }),
+          tell({
+            transitions: decision.transitions as Answer['transitions'],
+            ...(decision.ignored === undefined ? {} : { ignored: decision.ignored }),
+          }),
         );
       }
     }
     if (decision.transitions.length === 0) return;
     entry.state = decision.next;
     entry.dirty = true;
-    if (this.live) this.hands.settle(room, record.key, decision.next ?? before, room.owed(before), room.owed(decision.next));
+    if (this.live)
+      this.hands.settle(room, record.key, decision.next ?? before, room.owed(before), room.owed(decision.next));
     const env = record.env;
     for (const effect of room.effects(before, decision.transitions, decision.next, command)) {
       records.push(effect.kind === 'event' ? recordOfEvent(effect.event) : recordOfCommand(effect.key, effect.command));
@@ -179,7 +187,12 @@ export class Desk {
 
   private async fetch(room: AnyRoom, id: string): Promise<Hot> {
     const stored = await this.store.load(room.space, id);
-    const state = stored === undefined ? undefined : stored.state === null ? room.tombstone(id) : (JSON.parse(stored.state) as Aggregate);
+    const state =
+      stored === undefined
+        ? undefined
+        : stored.state === null
+          ? room.tombstone(id)
+          : (JSON.parse(stored.state) as Aggregate);
     const entry: Hot = { room, state, dirty: false };
     this.hot.set(id, entry);
     return entry;
@@ -193,8 +206,11 @@ export class Desk {
         return;
       } catch (error) {
         if (!(error instanceof Fault) || error.code !== 'log_unavailable') throw error;
-        if (tries === 0) this.logger.error({ err: error, records: records.length }, 'the log cannot be written; waiting');
-        await new Promise<void>((resolve) => this.clock.at(this.clock.now() + Math.min(5_000, 50 * 2 ** tries), resolve));
+        if (tries === 0)
+          this.logger.error({ err: error, records: records.length }, 'the log cannot be written; waiting');
+        await new Promise<void>((resolve) =>
+          this.clock.at(this.clock.now() + Math.min(5_000, 50 * 2 ** tries), resolve),
+        );
       }
     }
   }

@@ -23,7 +23,13 @@ export class Hands {
     private readonly timers: Timers<Alarm>,
   ) {}
 
-  settle(room: AnyRoom, id: string, state: Aggregate | undefined, before: readonly OwedItem[], after: readonly OwedItem[]): void {
+  settle(
+    room: AnyRoom,
+    id: string,
+    state: Aggregate | undefined,
+    before: readonly OwedItem[],
+    after: readonly OwedItem[],
+  ): void {
     const { out, back } = settlement(before, after);
     for (const item of back) this.takeBack(item);
     for (const item of out) this.putOut(id, state, item);

@@ -24,9 +24,17 @@ export type OwedItem = Owed | OwedTick;
 export interface Room<S, C extends Command> {
   readonly space: string;
   readonly commands: readonly C['type'][];
-  decide(state: S | undefined, command: C): { readonly transitions: readonly AnyTransition[]; readonly next: S | undefined; readonly ignored?: string };
+  decide(
+    state: S | undefined,
+    command: C,
+  ): { readonly transitions: readonly AnyTransition[]; readonly next: S | undefined; readonly ignored?: string };
   /** Records that go to the log with the transitions. */
-  effects(before: S | undefined, transitions: readonly AnyTransition[], after: S | undefined, command: C): readonly Effect[];
+  effects(
+    before: S | undefined,
+    transitions: readonly AnyTransition[],
+    after: S | undefined,
+    command: C,
+  ): readonly Effect[];
   owed(state: S | undefined): readonly OwedItem[];
   /** Nothing more can happen to it: its state may go. */
   isOver(state: S): boolean;

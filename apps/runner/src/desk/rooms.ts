@@ -1,6 +1,13 @@
 import { cronNext } from '#core/cron/cron.next.js';
 import { jitterOf } from '#core/cron/cron.jitter.js';
-import { cronEffects, cronOwed, decideCron, type Calendar, type CronCommand, type CronState } from '#core/cron/cron.aggregate.js';
+import {
+  cronEffects,
+  cronOwed,
+  decideCron,
+  type Calendar,
+  type CronCommand,
+  type CronState,
+} from '#core/cron/cron.aggregate.js';
 import type { RunCommand } from '#core/run/run.commands.js';
 import { decide } from '#core/run/run.decide.js';
 import { runEffects } from '#core/run/run.effects.js';
@@ -8,13 +15,29 @@ import { scheduled } from '#core/run/run.evolve.js';
 import { owed } from '#core/run/run.owed.js';
 import { isEnded, type Run } from '#core/run/run.state.js';
 import type { RunTransition } from '#core/run/run.transitions.js';
-import { decideSignal, signalEffects, type Signal, type SignalCommand, type SignalTransition } from '#core/signal/signal.js';
+import {
+  decideSignal,
+  signalEffects,
+  type Signal,
+  type SignalCommand,
+  type SignalTransition,
+} from '#core/signal/signal.js';
 import type { CronTransition } from '#core/cron/cron.aggregate.js';
 import type { AnyRoom, Room } from './room.js';
 
 const runs: Room<Run, RunCommand> = {
   space: 'run',
-  commands: ['ScheduleRun', 'StartRun', 'ReportCall', 'CheckpointSteps', 'FireTimer', 'ResumeStep', 'CancelRun', 'ReviewTimeouts', 'AddMetadata'],
+  commands: [
+    'ScheduleRun',
+    'StartRun',
+    'ReportCall',
+    'CheckpointSteps',
+    'FireTimer',
+    'ResumeStep',
+    'CancelRun',
+    'ReviewTimeouts',
+    'AddMetadata',
+  ],
   decide,
   effects: (_before, transitions, after) => (after ? runEffects(transitions as readonly RunTransition[], after) : []),
   owed,
@@ -30,8 +53,25 @@ const runs: Room<Run, RunCommand> = {
 
 /** A run that has ended and whose state is gone: it only has to be there, so that it is not scheduled again. */
 function tombstone(id: string): Run {
-  const empty = { functionId: '', functionSlug: '', functionVersion: 0, appId: '', appName: '', events: [], eventIds: [], eventName: '' };
-  const run = scheduled(id, '', { type: 'RunScheduled', at: 0, startAt: 0, maxAttempts: 1, parents: [], cancelOn: [], ...empty });
+  const empty = {
+    functionId: '',
+    functionSlug: '',
+    functionVersion: 0,
+    appId: '',
+    appName: '',
+    events: [],
+    eventIds: [],
+    eventName: '',
+  };
+  const run = scheduled(id, '', {
+    type: 'RunScheduled',
+    at: 0,
+    startAt: 0,
+    maxAttempts: 1,
+    parents: [],
+    cancelOn: [],
+    ...empty,
+  });
   return { ...run, state: 'completed' };
 }
 
@@ -39,7 +79,8 @@ const signals: Room<Signal, SignalCommand> = {
   space: 'signal',
   commands: ['ClaimSignal', 'ReleaseSignal', 'SendSignal'],
   decide: decideSignal,
-  effects: (_before, transitions, _after, command) => signalEffects(transitions as readonly SignalTransition[], command),
+  effects: (_before, transitions, _after, command) =>
+    signalEffects(transitions as readonly SignalTransition[], command),
   owed: () => [],
   isOver: () => false,
   tombstone: () => undefined,

@@ -55,10 +55,19 @@ export class Intake {
     const records = [...letters, ...commands.map(({ key, command }) => recordOfCommand(key, command))];
     if (records.length > 0) await this.log.append(records);
     const last = batch.at(-1);
-    if (last) await this.seen.commit([...entries.values()], { ...last.position, offset: last.position.offset + 1 }, this.clock.now());
+    if (last)
+      await this.seen.commit(
+        [...entries.values()],
+        { ...last.position, offset: last.position.offset + 1 },
+        this.clock.now(),
+      );
   }
 
-  private async one(record: PlacedRecord<StoredEvent>, commands: Addressed[], entries: Map<string, SeenEvent>): Promise<void> {
+  private async one(
+    record: PlacedRecord<StoredEvent>,
+    commands: Addressed[],
+    entries: Map<string, SeenEvent>,
+  ): Promise<void> {
     const event = record.body;
     if (!event) return;
     const invoke = event.internal?.kind === 'invoke' ? event.internal : undefined;
@@ -67,7 +76,12 @@ export class Intake {
     await this.match(event, commands);
   }
 
-  private async trigger(event: StoredEvent, position: Position, commands: Addressed[], entries: Map<string, SeenEvent>): Promise<void> {
+  private async trigger(
+    event: StoredEvent,
+    position: Position,
+    commands: Addressed[],
+    entries: Map<string, SeenEvent>,
+  ): Promise<void> {
     const fired = event.internal?.kind === 'cron' ? event.internal : undefined;
     const started = new Set<string>();
     if (fired) {
@@ -83,12 +97,14 @@ export class Intake {
       name,
       at: receivedAt,
       get value(): unknown {
-        return JSON.parse(payload);
+        return JSON.parse(payload) as unknown;
       },
     });
-    for (const { fn, reason } of misses) this.logger.debug({ functionId: fn.id, event: event.internalId, reason }, 'trigger did not match');
+    for (const { fn, reason } of misses)
+      this.logger.debug({ functionId: fn.id, event: event.internalId, reason }, 'trigger did not match');
     for (const { fn } of matches) {
-      if (!started.has(fn.id) && (await this.isFirst(fn, event, position, entries))) await this.schedule(fn, event, commands);
+      if (!started.has(fn.id) && (await this.isFirst(fn, event, position, entries)))
+        await this.schedule(fn, event, commands);
     }
   }
 
@@ -108,19 +124,42 @@ export class Intake {
     const { runId, stepId } = invoke.parent;
     commands.push({
       key: runId,
-      command: { type: 'ResumeStep', runId, env: event.env, at: this.clock.now(), stepId, result: { fault: invokeUnknown(invoke.functionRef) }, eventId: event.internalId },
+      command: {
+        type: 'ResumeStep',
+        runId,
+        env: event.env,
+        at: this.clock.now(),
+        stepId,
+        result: { fault: invokeUnknown(invoke.functionRef) },
+        eventId: event.internalId,
+      },
     });
   }
 
   /** Whether no other delivery has started this function under this event id: contract 7.1. */
-  private async isFirst(fn: FunctionVersion, event: StoredEvent, position: Position, entries: Map<string, SeenEvent>): Promise<boolean> {
+  private async isFirst(
+    fn: FunctionVersion,
+    event: StoredEvent,
+    position: Position,
+    entries: Map<string, SeenEvent>,
+  ): Promise<boolean> {
     const key = `${fn.id}\n${event.id}`;
     const first = entries.get(key) ?? (await this.seen.first(event.env, fn.id, event.id));
     if (first && first.position.offset !== position.offset) {
-      this.logger.debug({ functionId: fn.id, event: event.internalId, first: first.internalId }, 'duplicate event id: no run');
+      this.logger.debug(
+        { functionId: fn.id, event: event.internalId, first: first.internalId },
+        'duplicate event id: no run',
+      );
       return false;
     }
-    if (!first) entries.set(key, { env: event.env, functionId: fn.id, eventId: event.id, internalId: event.internalId, position });
+    if (!first)
+      entries.set(key, {
+        env: event.env,
+        functionId: fn.id,
+        eventId: event.id,
+        internalId: event.internalId,
+        position,
+      });
     return true;
   }
 

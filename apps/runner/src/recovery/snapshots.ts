@@ -33,7 +33,7 @@ export class Snapshots {
    */
   async write(mark: SnapshotMark, at: EpochMs): Promise<void> {
     const stale = await this.keys();
-    let page: LogRecord[] = [];
+    const page: LogRecord[] = [];
     const put = async (record: LogRecord | undefined) => {
       if (record) page.push(record);
       if (page.length >= PAGE || !record) await this.log.append(page.splice(0));
