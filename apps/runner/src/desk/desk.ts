@@ -138,8 +138,9 @@ export class Desk {
       this.next = { partition: record.position.partition, offset: record.position.offset + 1 };
     }
     if (this.live) await this.hands.flush();
-    if (records.length > 0) await this.appendForSure(records);
+    // The commands are durable and deciding them again says the same: who asked need not wait for the transitions.
     for (const answer of answers) answer();
+    if (records.length > 0) await this.appendForSure(records);
   }
 
   private async one(record: PlacedRecord<Command>, records: LogRecord[], answers: (() => void)[]): Promise<void> {
