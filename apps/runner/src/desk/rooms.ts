@@ -8,6 +8,7 @@ import {
   type CronCommand,
   type CronState,
 } from '#core/cron/cron.aggregate.js';
+import type { Command } from '#core/effects.js';
 import type { RunCommand } from '#core/run/run.commands.js';
 import { decide } from '#core/run/run.decide.js';
 import { runEffects } from '#core/run/run.effects.js';
@@ -25,21 +26,28 @@ import {
 import type { CronTransition } from '#core/cron/cron.aggregate.js';
 import type { AnyRoom, Room } from './room.js';
 
+/** The commands of a room, by name: the compiler says when one is left out, which would go to the dead letters. */
+function namesOf<C extends Command>(names: Readonly<Record<C['type'], true>>): readonly C['type'][] {
+  return Object.keys(names) as C['type'][];
+}
+
 const runs: Room<Run, RunCommand> = {
   space: 'run',
-  commands: [
-    'ScheduleRun',
-    'StartRun',
-    'ReportCall',
-    'CheckpointSteps',
-    'FireTimer',
-    'ResumeStep',
-    'CancelRun',
-    'ReviewTimeouts',
-    'AddMetadata',
-  ],
+  commands: namesOf<RunCommand>({
+    ScheduleRun: true,
+    StartRun: true,
+    ReportCall: true,
+    CheckpointSteps: true,
+    FireTimer: true,
+    ResumeStep: true,
+    LinkChild: true,
+    CancelRun: true,
+    ReviewTimeouts: true,
+    AddMetadata: true,
+  }),
   decide,
-  effects: (_before, transitions, after) => (after ? runEffects(transitions as readonly RunTransition[], after) : []),
+  effects: (before, transitions, after) =>
+    after ? runEffects(before, transitions as readonly RunTransition[], after) : [],
   owed,
   isOver: isEnded,
   tombstone,
@@ -77,7 +85,7 @@ function tombstone(id: string): Run {
 
 const signals: Room<Signal, SignalCommand> = {
   space: 'signal',
-  commands: ['ClaimSignal', 'ReleaseSignal', 'SendSignal'],
+  commands: namesOf<SignalCommand>({ ClaimSignal: true, ReleaseSignal: true, SendSignal: true }),
   decide: decideSignal,
   effects: (_before, transitions, _after, command) =>
     signalEffects(transitions as readonly SignalTransition[], command),
@@ -91,7 +99,7 @@ const calendar: Calendar = { next: cronNext, jitter: jitterOf };
 
 const crons: Room<CronState, CronCommand> = {
   space: 'cron',
-  commands: ['ArmCron', 'DisarmCron', 'TickCron'],
+  commands: namesOf<CronCommand>({ ArmCron: true, DisarmCron: true, TickCron: true }),
   decide: (state, command) => decideCron(state, command, calendar),
   effects: (_before, transitions, _after, command) => cronEffects(transitions as readonly CronTransition[], command),
   owed: cronOwed,

@@ -1,17 +1,20 @@
 import type { Effect } from '../effects.js';
 import { derivedUlid } from '../event/event.ids.js';
 import { scheduledTimer } from '../run/run.lifecycle.js';
-import type { Env, EpochMs } from '../words.js';
+import { unreachable, type Env, type EpochMs } from '../words.js';
+
+/** The next occurrence of a cron trigger, and when it fires: later by its jitter. Both absent: there is none. */
+interface Occurrence {
+  readonly scheduledAt?: EpochMs;
+  readonly fireAt?: EpochMs;
+}
 
 /** The clockwork of one cron trigger of one function. */
-export interface CronState {
+export interface CronState extends Occurrence {
   readonly env: Env;
   readonly functionId: string;
   readonly functionVersion: number;
   readonly cron: string;
-  /** The next occurrence, and when it fires: later by its jitter. Absent: there is none. */
-  readonly scheduledAt?: EpochMs;
-  readonly fireAt?: EpochMs;
 }
 
 interface CronCommandBase {
@@ -30,15 +33,13 @@ export type CronCommand =
   | (CronCommandBase & { readonly type: 'TickCron'; readonly scheduledAt: EpochMs; readonly jitterMs?: number });
 
 export type CronTransition =
-  | {
+  | ({
       readonly type: 'CronArmed';
       readonly at: EpochMs;
       readonly functionId: string;
       readonly functionVersion: number;
       readonly cron: string;
-      readonly scheduledAt?: EpochMs;
-      readonly fireAt?: EpochMs;
-    }
+    } & Occurrence)
   | { readonly type: 'CronDisarmed'; readonly at: EpochMs; readonly functionId: string; readonly cron: string }
   | {
       readonly type: 'CronTicked';
@@ -47,6 +48,8 @@ export type CronTransition =
       readonly cron: string;
       readonly scheduledAt: EpochMs;
       readonly fireAt: EpochMs;
+      /** What comes after it. */
+      readonly next: Occurrence;
     };
 
 export interface CronDecision {
@@ -66,44 +69,95 @@ export function cronKey(env: Env, functionId: string, cron: string): string {
 }
 
 export function decideCron(state: CronState | undefined, command: CronCommand, calendar: Calendar): CronDecision {
-  const { at, functionId, cron } = command;
-  const occurrence = (after: EpochMs, jitterMs: number | undefined) => {
-    const scheduledAt = calendar.next(cron, after);
-    return scheduledAt === undefined
-      ? {}
-      : { scheduledAt, fireAt: scheduledAt + calendar.jitter(functionId, cron, scheduledAt, jitterMs) };
-  };
   switch (command.type) {
-    case 'ArmCron': {
-      const { functionVersion } = command;
-      if (state?.functionVersion === functionVersion)
-        return { transitions: [], next: state, ignored: 'cron_unchanged' };
-      // An occurrence that is due but has not fired yet stays: a sync must not skip it.
-      const kept =
-        state?.scheduledAt !== undefined && state.scheduledAt <= at
-          ? { scheduledAt: state.scheduledAt, fireAt: state.fireAt ?? at }
-          : occurrence(at, command.jitterMs);
-      const armed = { functionId, functionVersion, cron, ...kept };
-      return { transitions: [{ type: 'CronArmed', at, ...armed }], next: { env: command.env, ...armed } };
-    }
+    case 'ArmCron':
+      return arm(state, command, calendar);
     case 'DisarmCron':
-      return state
-        ? { transitions: [{ type: 'CronDisarmed', at, functionId, cron }], next: undefined }
-        : { transitions: [], next: undefined, ignored: 'cron_unknown' };
-    case 'TickCron': {
-      if (!state) return { transitions: [], next: undefined, ignored: 'cron_unknown' };
-      if (state.scheduledAt !== command.scheduledAt) return { transitions: [], next: state, ignored: 'tick_unknown' };
-      if (at < command.scheduledAt) return { transitions: [], next: state, ignored: 'timer_early' };
-      const fireAt = state.fireAt ?? command.scheduledAt;
-      // Counted from the scheduled time; what was missed while nothing ran is not caught up.
-      let coming = occurrence(command.scheduledAt, command.jitterMs);
-      if (coming.scheduledAt !== undefined && coming.scheduledAt < at) coming = occurrence(at - 1, command.jitterMs);
-      return {
-        transitions: [{ type: 'CronTicked', at, functionId, cron, scheduledAt: command.scheduledAt, fireAt }],
-        next: { env: state.env, functionId, functionVersion: state.functionVersion, cron, ...coming },
-      };
-    }
+      return disarm(state, command);
+    case 'TickCron':
+      return tick(state, command, calendar);
+    default:
+      return unreachable(command);
   }
+}
+
+function arm(
+  state: CronState | undefined,
+  command: Extract<CronCommand, { type: 'ArmCron' }>,
+  calendar: Calendar,
+): CronDecision {
+  const { at, functionId, functionVersion, cron } = command;
+  if (state?.functionVersion === functionVersion) return ignore(state, 'cron_unchanged');
+  // An occurrence that is due but has not fired yet stays: a sync must not skip it.
+  const { scheduledAt, fireAt = at } = state ?? {};
+  const coming =
+    scheduledAt !== undefined && scheduledAt <= at ? { scheduledAt, fireAt } : occurrence(calendar, command, at);
+  return accept(state, command, { type: 'CronArmed', at, functionId, functionVersion, cron, ...coming });
+}
+
+function disarm(state: CronState | undefined, command: Extract<CronCommand, { type: 'DisarmCron' }>): CronDecision {
+  const { at, functionId, cron } = command;
+  if (!state) return ignore(state, 'cron_unknown');
+  return accept(state, command, { type: 'CronDisarmed', at, functionId, cron });
+}
+
+function tick(
+  state: CronState | undefined,
+  command: Extract<CronCommand, { type: 'TickCron' }>,
+  calendar: Calendar,
+): CronDecision {
+  const { at, functionId, cron, scheduledAt, jitterMs = 0 } = command;
+  if (!state) return ignore(state, 'cron_unknown');
+  if (state.scheduledAt !== scheduledAt) return ignore(state, 'tick_unknown');
+  const { fireAt = scheduledAt } = state;
+  if (at < fireAt) return ignore(state, 'timer_early');
+  // Counted from the scheduled time. What was missed while nothing ran is not caught up; what only stood in line behind the jitter of
+  // this one is not missed.
+  const coming = occurrence(calendar, command, scheduledAt);
+  const isMissed = coming.scheduledAt !== undefined && coming.scheduledAt < at - jitterMs;
+  const next = isMissed ? occurrence(calendar, command, at - 1) : coming;
+  return accept(state, command, { type: 'CronTicked', at, functionId, cron, scheduledAt, fireAt, next });
+}
+
+function occurrence(
+  calendar: Calendar,
+  { functionId, cron, jitterMs }: Extract<CronCommand, { type: 'ArmCron' | 'TickCron' }>,
+  after: EpochMs,
+): Occurrence {
+  const scheduledAt = calendar.next(cron, after);
+  if (scheduledAt === undefined) return {};
+  return { scheduledAt, fireAt: scheduledAt + calendar.jitter(functionId, cron, scheduledAt, jitterMs) };
+}
+
+function ignore(state: CronState | undefined, ignored: NonNullable<CronDecision['ignored']>): CronDecision {
+  return { transitions: [], next: state, ignored };
+}
+
+function accept(state: CronState | undefined, { env }: CronCommand, transition: CronTransition): CronDecision {
+  return { transitions: [transition], next: evolveCron(state, transition, env) };
+}
+
+/** The clockwork after one more transition. */
+export function evolveCron(state: CronState | undefined, t: CronTransition, env: Env): CronState | undefined {
+  switch (t.type) {
+    case 'CronArmed': {
+      const { functionId, functionVersion, cron, scheduledAt, fireAt } = t;
+      return { env, functionId, functionVersion, cron, ...instants(scheduledAt, fireAt) };
+    }
+    case 'CronDisarmed':
+      return undefined;
+    case 'CronTicked': {
+      if (!state) return undefined;
+      const { functionId, functionVersion, cron } = state;
+      return { env, functionId, functionVersion, cron, ...instants(t.next.scheduledAt, t.next.fireAt) };
+    }
+    default:
+      return unreachable(t);
+  }
+}
+
+function instants(scheduledAt: EpochMs | undefined, fireAt: EpochMs | undefined): Occurrence {
+  return scheduledAt === undefined || fireAt === undefined ? {} : { scheduledAt, fireAt };
 }
 
 /** The event of an occurrence. One run per function and scheduled time, also where two triggers of it coincide. */

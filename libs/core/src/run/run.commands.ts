@@ -12,7 +12,17 @@ interface CommandBase {
 }
 
 /** What anybody may want of a run. Stands on `commands`, keyed by the run's id. */
-export type RunCommand = ScheduleRun | StartRun | ReportCall | CheckpointSteps | FireTimer | ResumeStep | CancelRun | ReviewTimeouts | AddMetadata;
+export type RunCommand =
+  | ScheduleRun
+  | StartRun
+  | ReportCall
+  | CheckpointSteps
+  | FireTimer
+  | ResumeStep
+  | LinkChild
+  | CancelRun
+  | ReviewTimeouts
+  | AddMetadata;
 
 export interface ScheduleRun extends CommandBase {
   readonly type: 'ScheduleRun';
@@ -30,7 +40,7 @@ export interface ScheduleRun extends CommandBase {
   readonly maxAttempts: number;
   readonly parents: readonly InvokeParent[];
   readonly cancelOn: readonly CancelWatch[];
-  /** Now configured; read again when it fires. */
+  /** Now configured; read again when it fires. A batch has none. */
   readonly startTimeoutMs?: number;
   readonly cron?: string;
   readonly batchId?: string;
@@ -79,6 +89,8 @@ export interface ReportCall extends CommandBase {
 export interface CheckpointSteps extends CommandBase {
   readonly type: 'CheckpointSteps';
   readonly seq: number;
+  /** Which try of the item it is, where the SDK says so. */
+  readonly generation?: number;
   readonly ops: readonly Op[];
 }
 
@@ -101,10 +113,17 @@ export interface ResumeStep extends CommandBase {
   readonly result: { readonly memo: Json } | { readonly fault: StepFault };
   /** Internal id of the event that did it. */
   readonly eventId?: string;
-  /** The run that an invoke started, or that ended. */
+  /** The invoked run that ended. */
   readonly childRunId?: string;
   /** Set when the run must end instead: a signal conflict. */
   readonly fails?: boolean;
+}
+
+/** The run that an invoke started is there: it is shown with the step while that waits. */
+export interface LinkChild extends CommandBase {
+  readonly type: 'LinkChild';
+  readonly stepId: string;
+  readonly childRunId: string;
 }
 
 export interface CancelRun extends CommandBase {

@@ -1,14 +1,27 @@
-import { utf8Bytes } from '../json.js';
 import { LIMITS } from '../limits.js';
 import { unreachable, type EpochMs } from '../words.js';
-import type { AddMetadata, CancelRun, CheckpointSteps, FireTimer, ReportCall, ResumeStep, ReviewTimeouts, RunCommand, ScheduleRun, StartRun } from './run.commands.js';
+import type {
+  AddMetadata,
+  CancelRun,
+  CheckpointSteps,
+  FireTimer,
+  LinkChild,
+  ReportCall,
+  ResumeStep,
+  ReviewTimeouts,
+  RunCommand,
+  ScheduleRun,
+  StartRun,
+} from './run.commands.js';
 import { takeOps } from './run.decide-ops.js';
 import { Draft } from './run.draft.js';
-import { isEnded, isResolved, type Run } from './run.state.js';
+import { NOTHING } from './run.memos.js';
+import { ENTRY, isEnded, isResolved, type Run } from './run.state.js';
+import type { Op } from './run.ops.js';
 import { scheduled } from './run.evolve.js';
 import type { RunTransition } from './run.transitions.js';
 import { retryAt } from './run.backoff.js';
-import { invokeTimedOut, stepNotFound } from './run.faults.js';
+import { invokeTimedOut } from './run.faults.js';
 
 /** What a run does about a command: transitions, or the reason why it does nothing. */
 export interface Decision {
@@ -47,6 +60,8 @@ export function decide(run: Run | undefined, command: RunCommand): Decision {
       return fire(run, command);
     case 'ResumeStep':
       return resume(run, command);
+    case 'LinkChild':
+      return linkChild(run, command);
     case 'CancelRun':
       return cancel(run, command);
     case 'ReviewTimeouts':
@@ -80,20 +95,26 @@ function schedule(command: ScheduleRun): Decision {
     maxAttempts: command.maxAttempts,
     parents: command.parents,
     cancelOn: command.cancelOn,
-    ...(command.startTimeoutMs === undefined ? {} : { startTimeoutAt: startAt + command.startTimeoutMs }),
+    // Quirk 15: counted from the planned start. A batch has no start timeout.
+    ...(command.startTimeoutMs === undefined || command.batchId !== undefined
+      ? {}
+      : { startTimeoutAt: startAt + command.startTimeoutMs }),
     ...(command.cron === undefined ? {} : { cron: command.cron }),
     ...(command.batchId === undefined ? {} : { batchId: command.batchId }),
   };
   const draft = new Draft(scheduled(command.runId, command.env, first), at, [first]);
-  draft.planCall('step', startAt);
+  draft.planCall(ENTRY, startAt);
   return draft.decision();
 }
 
-function start(run: Run, command: StartRun): Decision {
-  if (run.state !== 'queued') return ignore(run, 'run_started');
-  const draft = new Draft(run, command.at);
-  draft.start(command.finishTimeoutMs);
-  return draft.decision();
+function start(run: Run, { at, finishTimeoutMs }: StartRun): Decision {
+  const draft = new Draft(run, at);
+  if (run.state === 'queued') {
+    draft.start(finishTimeoutMs);
+  } else if (run.startImplied && run.startedAt !== undefined && finishTimeoutMs !== undefined) {
+    draft.add({ type: 'TimeoutMoved', at, kind: 'finish', until: run.startedAt + finishTimeoutMs });
+  }
+  return draft.transitions.length === 0 ? ignore(run, 'run_started') : draft.decision();
 }
 
 function report(run: Run, command: ReportCall): Decision {
@@ -102,9 +123,12 @@ function report(run: Run, command: ReportCall): Decision {
   if (!call || call.seq !== work.seq || call.generation !== work.generation) return ignore(run, 'work_superseded');
 
   const draft = new Draft(run, at);
-  // The executor says StartRun before its first call; should that record be missing, the answer proves the start.
-  if (run.state === 'queued') draft.start(undefined);
-  if (command.requestVersion !== undefined && command.requestVersion > 0 && command.requestVersion !== run.requestVersion) {
+  draft.implyStart();
+  if (
+    command.requestVersion !== undefined &&
+    command.requestVersion > 0 &&
+    command.requestVersion !== run.requestVersion
+  ) {
     draft.add({ type: 'VersionNegotiated', at, requestVersion: command.requestVersion });
   }
   const tried = {
@@ -113,11 +137,11 @@ function report(run: Run, command: ReportCall): Decision {
     retryAt: (failed: number, retryAfterMs: number | undefined): EpochMs =>
       retryAt({ attempt: failed, at, dice: command.dice, retryAfterMs, intervalMs: command.retryIntervalMs }),
   };
-  if (outcome.kind === 'ops' && !(outcome.plain && call.target !== 'step')) {
+  if (outcome.kind === 'ops') {
     takeOps(draft, tried, outcome);
-  } else if (outcome.kind === 'ops') {
-    // Go answers 200 null when it does not reach the step it was asked for: never the end of the run.
-    draft.failCall(tried, { ...stepNotFound(call.target), noRetry: false });
+  } else if (outcome.code === 'stale_dispatch') {
+    // It stopped for another dispatch; but this one owns the work, so it was mistaken. Never the end of the run: execution.md section 8.
+    draft.failCall(tried, { ...outcome, noRetry: false, transport: true });
   } else {
     draft.failCall(tried, outcome);
   }
@@ -125,50 +149,60 @@ function report(run: Run, command: ReportCall): Decision {
 }
 
 function checkpoint(run: Run, command: CheckpointSteps): Decision {
-  const call = Object.values(run.calls).find((other) => other.seq === command.seq);
-  if (!call || call.target !== 'step') return ignore(run, 'work_superseded');
-  const draft = new Draft(run, command.at);
-  if (run.state === 'queued') draft.start(undefined);
+  const { at, seq, generation } = command;
+  const call = Object.values(run.calls).find((other) => other.seq === seq);
+  if (!call || (generation !== undefined && generation !== call.generation)) return ignore(run, 'work_superseded');
+  const draft = new Draft(run, at);
+  draft.implyStart();
   for (const op of command.ops) {
     if (draft.ended) break;
-    switch (op.op) {
-      case 'StepDone':
-        draft.complete(op, { checkpointed: true });
-        break;
-      case 'StepFailed':
-        draft.failStep(op, op.fault, {});
-        break;
-      case 'DeferAdd':
-        draft.addDefer(op.id, op.functionRef, op.payload);
-        break;
-      case 'DeferAbort':
-        draft.abortDefer(op.target);
-        break;
-      case 'RunComplete':
-        draft.add({ type: 'RunCompleted', at: command.at, output: op.data });
-        break;
-      default:
-        // A planned step shows what is running; nothing follows from it.
-        break;
-    }
+    keep(draft, op, call.target);
   }
-  if (draft.run.stateBytes > LIMITS.runStateBytesMax) return ignore(run, 'state_too_large');
-  if (!draft.ended && draft.run.stepCount > LIMITS.stepsPerRunMax) draft.overflowSteps();
+  const stored = draft.run.stack.slice(run.stack.length);
+  if (!draft.ended) {
+    if (draft.run.stateBytes > LIMITS.runStateBytesMax) return ignore(run, 'state_too_large');
+    if (draft.run.stack.length > LIMITS.stepsPerRunMax) draft.overflowSteps();
+  }
   if (draft.transitions.length === 0) return ignore(run, 'nothing_new');
-  if (!draft.ended && draft.run.stack.length > run.stack.length) draft.add({ type: 'CallProgressed', at: command.at, seq: call.seq });
+  if (!draft.ended && stored.length > 0 && !call.progressed) draft.add({ type: 'CallProgressed', at, seq });
+  // An entry goes on by itself with what it has told; a call of one step does not.
+  if (call.target !== ENTRY) for (const id of stored) draft.enterAfter(id);
   return draft.decision();
+}
+
+/** An operation of a call in progress. */
+function keep(draft: Draft, op: Op, target: string): void {
+  switch (op.op) {
+    case 'StepDone':
+      if (draft.complete(op, { checkpointed: true })) draft.attach(op);
+      return;
+    case 'StepFailed':
+      draft.failStep(op, op.fault, {});
+      return;
+    case 'DeferAdd':
+      return draft.addDefer(op);
+    case 'DeferAbort':
+      return draft.abortDefer(op.target);
+    case 'RunComplete':
+      if (target === ENTRY) draft.add({ type: 'RunCompleted', at: draft.at, output: op.data });
+      return;
+    default:
+      // A planned step shows what is running; nothing follows from it.
+      return;
+  }
 }
 
 function fire(run: Run, command: FireTimer): Decision {
   const { at } = command;
   if (command.kind === 'start' || command.kind === 'finish') return fireTimeout(run, command, command.kind);
-  const step = command.stepId !== undefined && Object.hasOwn(run.steps, command.stepId) ? run.steps[command.stepId] : undefined;
+  const step =
+    command.stepId !== undefined && Object.hasOwn(run.steps, command.stepId) ? run.steps[command.stepId] : undefined;
   if (!step) return ignore(run, 'step_unknown');
   if (isResolved(step)) return ignore(run, 'step_resolved');
   if (step.wait?.until === undefined || step.wait.until > at) return ignore(run, 'timer_early');
   const draft = new Draft(run, at);
   if (step.kind === 'invoke') draft.failStep(step, invokeTimedOut, { timedOut: true });
-  else draft.complete({ id: step.id, name: step.name, memo: 'null' }, step.kind === 'sleep' ? {} : { timedOut: true });
+  else draft.complete({ id: step.id, name: step.name, memo: NOTHING }, step.kind === 'sleep' ? {} : { timedOut: true });
   draft.enterAfter(step.id);
   return draft.decision();
 }
@@ -180,8 +214,13 @@ function fireTimeout(run: Run, { at, limitMs }: FireTimer, kind: 'start' | 'fini
   if (from === undefined) return ignore(run, 'timer_early');
   const draft = new Draft(run, at);
   const until = limitMs === undefined ? undefined : from + limitMs;
-  if (until !== undefined && until <= at) draft.add({ type: 'RunCancelled', at, by: kind === 'start' ? 'start_timeout' : 'finish_timeout' });
-  else draft.add({ type: 'TimeoutMoved', at, kind, ...(until === undefined ? {} : { until }) });
+  if (until !== undefined && until <= at) {
+    draft.add({ type: 'RunCancelled', at, by: kind === 'start' ? 'start_timeout' : 'finish_timeout' });
+  } else {
+    const now = kind === 'start' ? run.startTimeoutAt : run.finishTimeoutAt;
+    if (until === now) return ignore(run, 'timer_early');
+    draft.add({ type: 'TimeoutMoved', at, kind, ...(until === undefined ? {} : { until }) });
+  }
   return draft.decision();
 }
 
@@ -203,28 +242,47 @@ function resume(run: Run, command: ResumeStep): Decision {
   return draft.decision();
 }
 
+function linkChild(run: Run, { at, stepId, childRunId }: LinkChild): Decision {
+  const step = Object.hasOwn(run.steps, stepId) ? run.steps[stepId] : undefined;
+  if (step?.kind !== 'invoke') return ignore(run, 'step_unknown');
+  if (isResolved(step)) return ignore(run, 'step_resolved');
+  if (step.wait?.childRunId !== undefined) return ignore(run, 'nothing_new');
+  const draft = new Draft(run, at);
+  draft.add({ type: 'ChildLinked', at, stepId, childRunId });
+  return draft.decision();
+}
+
 function cancel(run: Run, command: CancelRun): Decision {
   const draft = new Draft(run, command.at);
-  draft.add({ type: 'RunCancelled', at: command.at, by: command.by, ...(command.cause === undefined ? {} : { cause: command.cause }) });
+  draft.add({
+    type: 'RunCancelled',
+    at: command.at,
+    by: command.by,
+    ...(command.cause === undefined ? {} : { cause: command.cause }),
+  });
   return draft.decision();
 }
 
 function review(run: Run, command: ReviewTimeouts): Decision {
   const draft = new Draft(run, command.at);
-  const move = (kind: 'start' | 'finish', from: EpochMs | undefined, limitMs: number | undefined, now: EpochMs | undefined) => {
+  const move = (
+    kind: 'start' | 'finish',
+    from: EpochMs | undefined,
+    limitMs: number | undefined,
+    now: EpochMs | undefined,
+  ) => {
     if (from === undefined) return;
     const until = limitMs === undefined ? undefined : from + limitMs;
-    if (until !== now) draft.add({ type: 'TimeoutMoved', at: command.at, kind, ...(until === undefined ? {} : { until }) });
+    if (until !== now)
+      draft.add({ type: 'TimeoutMoved', at: command.at, kind, ...(until === undefined ? {} : { until }) });
   };
-  if (run.state === 'queued') move('start', run.startAt, command.startTimeoutMs, run.startTimeoutAt);
-  else move('finish', run.startedAt, command.finishTimeoutMs, run.finishTimeoutAt);
+  if (run.state === 'queued' && run.batchId === undefined)
+    move('start', run.startAt, command.startTimeoutMs, run.startTimeoutAt);
+  if (run.state === 'running') move('finish', run.startedAt, command.finishTimeoutMs, run.finishTimeoutAt);
   return draft.transitions.length === 0 ? ignore(run, 'nothing_new') : draft.decision();
 }
 
-
 function addMetadata(run: Run, { at, body }: AddMetadata): Decision {
-  if (run.metadataBytes + utf8Bytes(body) > LIMITS.metadataPerRunBytesMax) return ignore(run, 'metadata_too_large');
   const draft = new Draft(run, at);
-  draft.add({ type: 'MetadataAdded', at, body });
-  return draft.decision();
+  return draft.addMetadata(body) ? draft.decision() : ignore(run, 'metadata_too_large');
 }

@@ -4,37 +4,43 @@ import type { InvokeParent, StoredEvent } from '../event/event.js';
 import { canonical } from '../json.js';
 import { signalKey } from '../signal/signal.js';
 import type { EpochMs, Json } from '../words.js';
-import { deferredSchedule, functionCancelled, functionFailed, functionFinished, functionInvoked, type EndedRun } from './run.lifecycle.js';
+import {
+  correlationId,
+  deferredSchedule,
+  functionCancelled,
+  functionFailed,
+  functionFinished,
+  functionInvoked,
+  type EndedRun,
+} from './run.lifecycle.js';
 import { dataMemo, invokeCancelled, invokeFailed } from './run.memos.js';
-import { isResolved, type Run } from './run.state.js';
+import { isEnded, isResolved, type Run } from './run.state.js';
 import type { RunTransition } from './run.transitions.js';
 
 /** Events that runs emit at their end. What they trigger emits none of them: contract 22, quirk 18. */
 const LIFECYCLE = new Set(['inngest/function.finished', 'inngest/function.failed', 'inngest/function.cancelled']);
 
-/** What goes to the log with a run's transitions: events that it sends, commands for others. Derived ids make a second time harmless. */
-export function runEffects(transitions: readonly RunTransition[], after: Run): readonly Effect[] {
-  return transitions.flatMap((transition) => effectsOf(transition, after));
+/**
+ * What goes to the log with a run's transitions: events that it sends, commands for others. Derived ids make a second time harmless.
+ * @param before the run that the command met, with what its pending steps waited for
+ */
+export function runEffects(
+  before: Run | undefined,
+  transitions: readonly RunTransition[],
+  after: Run,
+): readonly Effect[] {
+  return transitions.flatMap((transition) => effectsOf(transition, before, after));
 }
 
-function effectsOf(t: RunTransition, run: Run): readonly Effect[] {
+function effectsOf(t: RunTransition, before: Run | undefined, run: Run): readonly Effect[] {
   switch (t.type) {
+    case 'RunScheduled':
+      return links(run, t.at);
     case 'StepPlanned':
-      if (t.kind === 'invoke') return [invoked(t, run)];
-      if (t.kind === 'signal' && t.signal !== undefined) {
-        const { signal, stepId, at, conflict } = t;
-        return [
-          {
-            kind: 'command',
-            key: signalKey(run.env, signal),
-            command: { type: 'ClaimSignal', env: run.env, signal, at, runId: run.id, stepId, conflict: conflict ?? 'fail' },
-          },
-        ];
-      }
-      return [];
+      return planned(t, run);
     case 'StepCompleted':
     case 'StepFailed':
-      return t.kind === 'signal' ? release(run, t.stepId, t.at) : [];
+      return before ? release(before, t.stepId, t.at) : [];
     case 'RunCompleted':
     case 'RunFailed':
     case 'RunCancelled':
@@ -44,7 +50,28 @@ function effectsOf(t: RunTransition, run: Run): readonly Effect[] {
   }
 }
 
-function invoked(t: Extract<RunTransition, { type: 'StepPlanned' }>, run: Run): Effect {
+type Planned = Extract<RunTransition, { type: 'StepPlanned' }>;
+
+/** Of a reply that ended its run, and of a wait that was over at once, nothing goes out. */
+function planned(t: Planned, run: Run): readonly Effect[] {
+  if (isEnded(run)) return [];
+  if (t.kind === 'invoke') return [invoked(t, run)];
+  if (t.kind !== 'signal' || t.signal === undefined || isResolved(run.steps[t.stepId])) return [];
+  const { signal, stepId, at, conflict = 'fail' } = t;
+  const command = { type: 'ClaimSignal', env: run.env, signal, at, runId: run.id, stepId, conflict } as const;
+  return [{ kind: 'command', key: signalKey(run.env, signal), command }];
+}
+
+/** The steps that invoked this run can show it while they wait. */
+function links(run: Run, at: EpochMs): readonly Effect[] {
+  return run.parents.map(({ runId, stepId }) => ({
+    kind: 'command',
+    key: runId,
+    command: { type: 'LinkChild', runId, env: run.env, at, stepId, childRunId: run.id },
+  }));
+}
+
+function invoked(t: Planned, run: Run): Effect {
   const { at, stepId, name } = t;
   const functionRef = t.functionRef ?? '';
   const parent: InvokeParent = { runId: run.id, stepId };
@@ -60,18 +87,32 @@ function invoked(t: Extract<RunTransition, { type: 'StepPlanned' }>, run: Run): 
     source: { appId: run.appId, functionId: run.functionId, functionVersion: run.functionVersion },
     ...expires,
   });
-  return event(run, 'inngest/function.invoked', internalId, at, payload, { kind: 'invoke', functionRef, parent, ...expires });
+  return event(run, 'inngest/function.invoked', internalId, at, payload, {
+    kind: 'invoke',
+    functionRef,
+    parent,
+    ...expires,
+  });
 }
 
 /** Signals that the run still holds. */
 function letGo(run: Run, at: EpochMs): readonly Effect[] {
-  return Object.values(run.steps).flatMap((step) => (step.kind === 'signal' && !isResolved(step) ? release(run, step.id, at) : []));
+  return Object.values(run.steps).flatMap((step) =>
+    step.kind === 'signal' && !isResolved(step) ? release(run, step.id, at) : [],
+  );
 }
 
+/** @param run as it stood while the step was pending: a resolved one has forgotten what it waited for */
 function release(run: Run, stepId: string, at: EpochMs): readonly Effect[] {
-  const signal = run.steps[stepId]?.wait?.signal;
+  const signal = Object.hasOwn(run.steps, stepId) ? run.steps[stepId]?.wait?.signal : undefined;
   if (signal === undefined) return [];
-  return [{ kind: 'command', key: signalKey(run.env, signal), command: { type: 'ReleaseSignal', env: run.env, signal, at, runId: run.id, stepId } }];
+  return [
+    {
+      kind: 'command',
+      key: signalKey(run.env, signal),
+      command: { type: 'ReleaseSignal', env: run.env, signal, at, runId: run.id, stepId },
+    },
+  ];
 }
 
 type End = Extract<RunTransition, { type: 'RunCompleted' | 'RunFailed' | 'RunCancelled' }>;
@@ -91,19 +132,42 @@ function toParents(t: End, run: Run): readonly Effect[] {
 
 function lifecycle(t: End, run: Run): readonly Effect[] {
   if (LIFECYCLE.has(run.eventName)) return [];
-  const ended: EndedRun = { runId: run.id, functionSlug: run.functionSlug, endedAt: t.at, events: run.events, end: endOf(t), ...metaOf(run.events[0]) };
-  const parents = run.parents.length === 0 ? [undefined] : run.parents;
-  const effects: Effect[] = parents.map((parent, index) => {
+  const ended: EndedRun = {
+    runId: run.id,
+    functionSlug: run.functionSlug,
+    endedAt: t.at,
+    events: run.events,
+    end: endOf(t),
+    ...metaOf(run.events[0]),
+  };
+  const effects: Effect[] = listeners(run).map((parent, index) => {
     const id = derivedUlid(t.at, run.id, 'finished', String(index));
-    return event(run, 'inngest/function.finished', id, t.at, functionFinished(ended, id, parent), { kind: 'lifecycle', runId: run.id });
+    return event(run, 'inngest/function.finished', id, t.at, functionFinished(ended, id, parent), {
+      kind: 'lifecycle',
+      runId: run.id,
+    });
   });
-  const name = t.type === 'RunFailed' ? 'inngest/function.failed' : t.type === 'RunCancelled' ? 'inngest/function.cancelled' : undefined;
+  const name =
+    t.type === 'RunFailed'
+      ? 'inngest/function.failed'
+      : t.type === 'RunCancelled'
+        ? 'inngest/function.cancelled'
+        : undefined;
   if (name !== undefined) {
     const payload = t.type === 'RunFailed' ? functionFailed(ended) : functionCancelled(ended);
     // After `finished`; its own id is the run's, so that a handler starts once.
-    effects.push(event(run, name, derivedUlid(t.at, run.id, name), t.at, payload, { kind: 'lifecycle', runId: run.id }, run.id));
+    effects.push(
+      event(run, name, derivedUlid(t.at, run.id, name), t.at, payload, { kind: 'lifecycle', runId: run.id }, run.id),
+    );
   }
   return effects;
+}
+
+/** Who is told that a run finished: once for the first event, and once for each other event by which a step invoked it. */
+function listeners(run: Run): readonly (InvokeParent | undefined)[] {
+  const [first] = run.parents;
+  const isOfFirst = first && run.events[0]?.includes(`"correlation_id":${JSON.stringify(correlationId(first))}`);
+  return isOfFirst ? run.parents : [undefined, ...run.parents];
 }
 
 function endOf(t: End): EndedRun['end'] {
@@ -142,5 +206,8 @@ function event(
   internal: NonNullable<StoredEvent['internal']>,
   id = internalId,
 ): Effect {
-  return { kind: 'event', event: { internalId, env: run.env, id, name, ts: at, receivedAt: at, payload, source: 'internal', internal } };
+  return {
+    kind: 'event',
+    event: { internalId, env: run.env, id, name, ts: at, receivedAt: at, payload, source: 'internal', internal },
+  };
 }

@@ -1,6 +1,6 @@
 import { utf8Bytes } from '../json.js';
 import { unreachable, type Env } from '../words.js';
-import type { Call, Run, Step } from './run.state.js';
+import { ENTRY, type Call, type Run, type Step } from './run.state.js';
 import type { RunTransition, StepKind } from './run.transitions.js';
 
 type Scheduled = Extract<RunTransition, { type: 'RunScheduled' }>;
@@ -55,6 +55,7 @@ export function evolve(run: Run, t: RunTransition): Run {
         state: 'running',
         startedAt: t.at,
         ...(t.finishTimeoutAt === undefined ? {} : { finishTimeoutAt: t.finishTimeoutAt }),
+        ...(t.implied ? { startImplied: true } : {}),
       };
     case 'VersionNegotiated':
       return { ...run, requestVersion: t.requestVersion };
@@ -84,16 +85,20 @@ export function evolve(run: Run, t: RunTransition): Run {
             dueAt: t.dueAt,
             gateway: t.gateway ?? false,
             progressed: false,
+            ...(t.held ? { held: true } : {}),
           },
         },
         seqNext: Math.max(run.seqNext, t.seq + 1),
-        entryWanted: t.target === 'step' ? false : run.entryWanted,
+        entryWanted: t.target === ENTRY ? false : run.entryWanted,
       };
+    case 'ChildLinked':
+      return linkChild(run, t.stepId, t.childRunId);
     case 'EntryWanted':
       return { ...run, entryWanted: true };
     case 'TimeoutMoved': {
       const name = t.kind === 'start' ? 'startTimeoutAt' : 'finishTimeoutAt';
-      return t.until === undefined ? without(run, name) : { ...run, [name]: t.until };
+      const told = t.kind === 'finish' ? without(run, 'startImplied') : run;
+      return t.until === undefined ? without(told, name) : { ...told, [name]: t.until };
     }
     case 'DeferAdded':
       return {
@@ -110,7 +115,8 @@ export function evolve(run: Run, t: RunTransition): Run {
       };
     case 'DeferAborted': {
       const defer = run.defers[t.deferId];
-      return defer ? { ...run, defers: { ...run.defers, [t.deferId]: { ...defer, state: 'aborted' } } } : run;
+      if (!defer) return run;
+      return { ...run, defers: { ...run.defers, [t.deferId]: { ...defer, payload: '{}', state: 'aborted' } } };
     }
     case 'MetadataAdded':
       return { ...run, metadataBytes: run.metadataBytes + utf8Bytes(t.body) };
@@ -150,6 +156,12 @@ function plan(run: Run, t: Extract<RunTransition, { type: 'StepPlanned' }>): Run
     wasParallel: run.wasParallel || run.groupOfLast === t.group,
     groupOfLast: t.group,
   };
+}
+
+function linkChild(run: Run, stepId: string, childRunId: string): Run {
+  const step = run.steps[stepId];
+  if (!step?.wait) return run;
+  return { ...run, steps: { ...run.steps, [stepId]: { ...step, wait: { ...step.wait, childRunId } } } };
 }
 
 interface Resolution {

@@ -10,7 +10,9 @@ export function fault(name: string, message: string, more: { readonly stack?: st
 /** Output of a run that the server failed: contract section 16. */
 export function faultOutput({ name, message, json }: StepFault): string {
   const { stack } = JSON.parse(json) as { stack?: unknown };
-  return canonical({ error: { error: `${name}: ${message}`, message, name, ...(typeof stack === 'string' ? { stack } : {}) } });
+  return canonical({
+    error: { error: `${name}: ${message}`, message, name, ...(typeof stack === 'string' ? { stack } : {}) },
+  });
 }
 
 export const invokeTimedOut: StepFault = {
@@ -33,7 +35,10 @@ export interface CallFailure {
 }
 
 export function stepNotFound(stepId: string): CallFailure {
-  const found = fault('StepNotFound', `The app did not run step ${stepId}: it is not in its code any more, or not reached.`);
+  const found = fault(
+    'StepNotFound',
+    `The app did not run step ${stepId}: it is not in its code any more, or not reached.`,
+  );
   return { fault: found, output: faultOutput(found), transport: false, code: 'step_not_found' };
 }
 

@@ -12,7 +12,11 @@ const anyProgram: fc.Arbitrary<Program> = fc
     requestVersion: fc.constantFrom<1 | 2>(1, 2),
     stages: fc.array(
       fc.array(
-        fc.record({ kind: fc.constantFrom('run' as const, 'run' as const, 'sleep' as const, 'wait' as const), failures: fc.nat(4), race: fc.boolean() }),
+        fc.record({
+          kind: fc.constantFrom('run' as const, 'run' as const, 'sleep' as const, 'wait' as const),
+          failures: fc.nat(4),
+          race: fc.boolean(),
+        }),
         { minLength: 1, maxLength: 4 },
       ),
       { maxLength: 5 },
@@ -196,7 +200,8 @@ describe('a run', () => {
         for (const command of world.log) {
           run = decide(run, command).next;
           for (const [id, memo] of memos) expect(run?.steps[id]?.memo).toBe(memo);
-          for (const step of Object.values(run?.steps ?? {})) if (isResolved(step)) memos.set(step.id, step.memo as string);
+          for (const step of Object.values(run?.steps ?? {}))
+            if (isResolved(step)) memos.set(step.id, step.memo as string);
         }
       }),
       { numRuns: 100 },

@@ -22,6 +22,8 @@ interface OpBase {
   /** When the SDK ran it. */
   readonly startedAt?: EpochMs;
   readonly ranMs?: number;
+  /** What the SDK attached to the step: a list `[{"kind","op","scope"?,"values"}]`, canonical. */
+  readonly metadata?: Json;
 }
 
 /** What a function asks for or reports, read off the wire: execution.md section 5. */
@@ -33,8 +35,18 @@ export type Op =
   | (OpBase & { readonly op: 'StepPlanned' })
   | (OpBase & { readonly op: 'Sleep'; readonly until: WaitUntil })
   | (OpBase & { readonly op: 'WaitForEvent'; readonly event: string; readonly if?: string; readonly until: WaitUntil })
-  | (OpBase & { readonly op: 'WaitForSignal'; readonly signal: string; readonly conflict: 'fail' | 'replace'; readonly until: WaitUntil })
-  | (OpBase & { readonly op: 'InvokeFunction'; readonly functionRef: string; readonly payload: Json; readonly until: WaitUntil })
+  | (OpBase & {
+      readonly op: 'WaitForSignal';
+      readonly signal: string;
+      readonly conflict: 'fail' | 'replace';
+      readonly until: WaitUntil;
+    })
+  | (OpBase & {
+      readonly op: 'InvokeFunction';
+      readonly functionRef: string;
+      readonly payload: Json;
+      readonly until: WaitUntil;
+    })
   /** A call that the server makes; `request` as the SDK gave it, keys included: never shown, not on `transitions`. */
   | (OpBase & { readonly op: 'Gateway' | 'AIGateway'; readonly request: Json })
   | (OpBase & { readonly op: 'RunComplete'; readonly data: Json })
@@ -49,15 +61,18 @@ export type Op =
   | (OpBase & { readonly op: 'DeferAbort'; readonly target: string });
 
 /** When a wait ends. `invalid` and `too_long` end the run: quirk 10, contract 17.3. */
-export type WaitUntil =
-  | { readonly at: EpochMs }
-  | { readonly invalid: string }
-  | { readonly tooLong: string };
+export type WaitUntil = { readonly at: EpochMs } | { readonly invalid: string } | { readonly tooLong: string };
 
 /** What a call came to. Read by the protocol, decided by the run. */
 export type Outcome =
   /** 206, or 200 with the run's output as one `RunComplete` (`plain`: a bare 200, which never answers a targeted call). */
-  | { readonly kind: 'ops'; readonly ops: readonly Op[]; readonly noRetry: boolean; readonly retryAfterMs?: number; readonly plain?: boolean }
+  | {
+      readonly kind: 'ops';
+      readonly ops: readonly Op[];
+      readonly noRetry: boolean;
+      readonly retryAfterMs?: number;
+      readonly plain?: boolean;
+    }
   /** The function threw outside steps, or the answer is no answer. */
   | {
       readonly kind: 'error';

@@ -5,12 +5,25 @@ import { isEnded, isResolved, type Call, type Run } from './run.state.js';
 /** Something that should be out in the world for a run as it stands. Equal `id` and `at`: the same thing. */
 export type Owed =
   | { readonly kind: 'work'; readonly id: string; readonly at: EpochMs; readonly call: Call }
-  | { readonly kind: 'timer'; readonly id: string; readonly at: EpochMs; readonly timer: TimerKind; readonly stepId?: string }
+  | {
+      readonly kind: 'timer';
+      readonly id: string;
+      readonly at: EpochMs;
+      readonly timer: TimerKind;
+      readonly stepId?: string;
+    }
   | {
       readonly kind: 'pause';
       readonly id: string;
       readonly at: EpochMs;
-      readonly pause: { readonly kind: 'wait' | 'cancel'; readonly event: string; readonly expression?: string; readonly since: EpochMs; readonly until: EpochMs; readonly stepId?: string };
+      readonly pause: {
+        readonly kind: 'wait' | 'cancel';
+        readonly event: string;
+        readonly expression?: string;
+        readonly since: EpochMs;
+        readonly until: EpochMs;
+        readonly stepId?: string;
+      };
     };
 
 const cache = new WeakMap<Run, readonly Owed[]>();
@@ -35,8 +48,10 @@ function work(run: Run): Owed[] {
 
 function timeouts(run: Run): Owed[] {
   const list: Owed[] = [];
-  if (run.startTimeoutAt !== undefined && run.state === 'queued') list.push({ kind: 'timer', id: `${run.id}:start`, at: run.startTimeoutAt, timer: 'start' });
-  if (run.finishTimeoutAt !== undefined) list.push({ kind: 'timer', id: `${run.id}:finish`, at: run.finishTimeoutAt, timer: 'finish' });
+  if (run.startTimeoutAt !== undefined && run.state === 'queued')
+    list.push({ kind: 'timer', id: `${run.id}:start`, at: run.startTimeoutAt, timer: 'start' });
+  if (run.finishTimeoutAt !== undefined)
+    list.push({ kind: 'timer', id: `${run.id}:finish`, at: run.finishTimeoutAt, timer: 'finish' });
   return list;
 }
 

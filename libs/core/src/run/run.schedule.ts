@@ -50,7 +50,8 @@ function watchFor(entry: CancelOn, event: StoredEvent): readonly CancelWatch[] {
     if (!expression || foldsFalse(expression, JSON.parse(event.payload))) return [];
   }
   const since = event.receivedAt;
-  const asked = entry.timeout === undefined ? undefined : waitUntil(entry.timeout, since, Number.MAX_SAFE_INTEGER - since);
+  const asked =
+    entry.timeout === undefined ? undefined : waitUntil(entry.timeout, since, Number.MAX_SAFE_INTEGER - since);
   const until = asked && 'at' in asked ? asked.at : since + LIMITS.cancelWatchMsDefault;
   return [{ event: entry.event, ...(entry.if === undefined ? {} : { if: entry.if }), since, until }];
 }

@@ -61,10 +61,21 @@ export class Simulation {
     const run = this.run as Run;
     this.now = Math.max(this.now + 1, item.at);
     const base = { runId: run.id, env: run.env, at: this.now };
-    if (item.kind === 'timer') return { ...base, type: 'FireTimer', kind: item.timer, ...(item.stepId === undefined ? {} : { stepId: item.stepId }) };
+    if (item.kind === 'timer')
+      return {
+        ...base,
+        type: 'FireTimer',
+        kind: item.timer,
+        ...(item.stepId === undefined ? {} : { stepId: item.stepId }),
+      };
     if (item.kind === 'pause') {
       const stepId = item.pause.stepId ?? '';
-      return { ...base, type: 'ResumeStep', stepId, result: { memo: canonical({ data: { for: stepId }, name: item.pause.event }) } };
+      return {
+        ...base,
+        type: 'ResumeStep',
+        stepId,
+        result: { memo: canonical({ data: { for: stepId }, name: item.pause.event }) },
+      };
     }
     const report: ReportCall = {
       ...base,
@@ -89,7 +100,8 @@ export class Simulation {
       const open = stage.filter(({ id }) => !memos.has(id));
       if (open.length === 0) continue;
       const [only] = open;
-      if (open.length === 1 && only?.kind === 'run' && !view.disableImmediateExecution) return [this.execute(only, view.attempt, view.maxAttempts)];
+      if (open.length === 1 && only?.kind === 'run' && !view.disableImmediateExecution)
+        return [this.execute(only, view.attempt, view.maxAttempts)];
       return open.map((step) => this.plan(step));
     }
     return [{ op: 'RunComplete', id: 'complete', name: 'complete', data: canonical([...memos.keys()].sort()) }];
@@ -105,7 +117,9 @@ export class Simulation {
     const base = { id: step.id, name: step.id, race: step.race };
     if (attempt >= step.failures) return { ...base, op: 'StepDone', memo: `{"data":"${step.id}"}` };
     const failed = fault('Error', `${step.id} failed`);
-    return attempt + 1 < maxAttempts ? { ...base, op: 'StepError', fault: failed } : { ...base, op: 'StepFailed', fault: failed };
+    return attempt + 1 < maxAttempts
+      ? { ...base, op: 'StepError', fault: failed }
+      : { ...base, op: 'StepFailed', fault: failed };
   }
 
   private plan(step: ProgramStep): Op {

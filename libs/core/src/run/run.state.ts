@@ -19,6 +19,8 @@ export interface Step {
     readonly event?: string;
     readonly expression?: string;
     readonly signal?: string;
+    /** Invoke: the run that it started. */
+    readonly childRunId?: string;
     /** Gateway: the request to make. */
     readonly request?: Json;
   };
@@ -36,6 +38,8 @@ export interface Call {
   readonly gateway: boolean;
   /** A checkpoint came from it. */
   readonly progressed: boolean;
+  /** A retry that nothing pulls forward. */
+  readonly held?: boolean;
 }
 
 export interface Defer {
@@ -67,6 +71,8 @@ export interface Run {
   readonly createdAt: EpochMs;
   readonly startAt: EpochMs;
   readonly startedAt?: EpochMs;
+  /** Started, but the finish timeout has not been told yet. */
+  readonly startImplied?: boolean;
   readonly endedAt?: EpochMs;
   readonly maxAttempts: number;
   /** What the SDK answered; -1 before the first answer. */

@@ -33,7 +33,13 @@ export type RunTransition =
       readonly cron?: string;
       readonly batchId?: string;
     }
-  | { readonly type: 'RunStarted'; readonly at: EpochMs; readonly finishTimeoutAt?: EpochMs }
+  /** `implied`: work came in before the word that it had begun, which brings the finish timeout. */
+  | {
+      readonly type: 'RunStarted';
+      readonly at: EpochMs;
+      readonly finishTimeoutAt?: EpochMs;
+      readonly implied?: boolean;
+    }
   /** The SDK told which request version it speaks. */
   | { readonly type: 'VersionNegotiated'; readonly at: EpochMs; readonly requestVersion: number }
   | {
@@ -101,7 +107,14 @@ export type RunTransition =
       readonly childRunId?: string;
     }
   /** A call was answered or lost: its work item is done with. */
-  | { readonly type: 'CallSettled'; readonly at: EpochMs; readonly target: string; readonly seq: number; readonly attempt: number; readonly startedAt: EpochMs }
+  | {
+      readonly type: 'CallSettled';
+      readonly at: EpochMs;
+      readonly target: string;
+      readonly seq: number;
+      readonly attempt: number;
+      readonly startedAt: EpochMs;
+    }
   /** A call failed outside steps; it is made again. */
   | {
       readonly type: 'CallErrored';
@@ -116,7 +129,12 @@ export type RunTransition =
     }
   /** A call in progress made headway: its attempts count anew. */
   | { readonly type: 'CallProgressed'; readonly at: EpochMs; readonly seq: number }
-  /** A call to make: `step` enters the function, a step's id runs that step. The same `seq` with a higher generation is a retry. */
+  /** The run that an invoke started. */
+  | { readonly type: 'ChildLinked'; readonly at: EpochMs; readonly stepId: string; readonly childRunId: string }
+  /**
+   * A call to make: `step` enters the function, a step's id runs that step. The same `seq` with a higher generation is a retry; a higher
+   * `seq` takes the place of a retry that had not come yet.
+   */
   | {
       readonly type: 'CallPlanned';
       readonly at: EpochMs;
@@ -126,16 +144,36 @@ export type RunTransition =
       readonly attempt: number;
       readonly dueAt: EpochMs;
       readonly gateway?: boolean;
+      /** Not before `dueAt`, whatever happens: a failed step's own delay, or what the app asked for. */
+      readonly held?: boolean;
     }
   /** The entry of the function that is under way is to be followed by another. */
   | { readonly type: 'EntryWanted'; readonly at: EpochMs }
   | { readonly type: 'TimeoutMoved'; readonly at: EpochMs; readonly kind: 'start' | 'finish'; readonly until?: EpochMs }
-  | { readonly type: 'DeferAdded'; readonly at: EpochMs; readonly deferId: string; readonly functionRef: string; readonly payload: Json; readonly rejected?: string }
+  | {
+      readonly type: 'DeferAdded';
+      readonly at: EpochMs;
+      readonly deferId: string;
+      readonly functionRef: string;
+      readonly payload: Json;
+      readonly rejected?: string;
+    }
   | { readonly type: 'DeferAborted'; readonly at: EpochMs; readonly deferId: string }
   | { readonly type: 'MetadataAdded'; readonly at: EpochMs; readonly body: Json }
   | { readonly type: 'RunCompleted'; readonly at: EpochMs; readonly output: Json }
-  | { readonly type: 'RunFailed'; readonly at: EpochMs; readonly output: Json; readonly fault: StepFault; readonly errorClass: string }
-  | { readonly type: 'RunCancelled'; readonly at: EpochMs; readonly by: 'api' | 'event' | 'singleton' | 'start_timeout' | 'finish_timeout'; readonly cause?: string };
+  | {
+      readonly type: 'RunFailed';
+      readonly at: EpochMs;
+      readonly output: Json;
+      readonly fault: StepFault;
+      readonly errorClass: string;
+    }
+  | {
+      readonly type: 'RunCancelled';
+      readonly at: EpochMs;
+      readonly by: 'api' | 'event' | 'singleton' | 'start_timeout' | 'finish_timeout';
+      readonly cause?: string;
+    };
 
 /** A transition as it stands on `transitions`: with the run it is of and the place of its command. */
 export interface PlacedTransition {

@@ -1,10 +1,10 @@
 import type { Effect } from '../effects.js';
 import { signalConflict, signalMemo } from '../run/run.memos.js';
-import type { Env, EpochMs, Json } from '../words.js';
+import { unreachable, type Env, type EpochMs, type Json } from '../words.js';
 
-/** Who waits for a signal: one step of one run at a time, per environment and name. Contract 17.5. */
+/** Who waits for a signal: one run at a time, per environment and name. Contract 17.5. */
 export interface Signal {
-  readonly holder?: { readonly runId: string; readonly stepId: string };
+  readonly holder: { readonly runId: string; readonly stepIds: readonly string[] };
 }
 
 interface SignalCommandBase {
@@ -17,15 +17,33 @@ interface SignalCommandBase {
 
 /** Stands on `commands`, keyed by `signalKey`. */
 export type SignalCommand =
-  | (SignalCommandBase & { readonly type: 'ClaimSignal'; readonly runId: string; readonly stepId: string; readonly conflict: 'fail' | 'replace' })
+  | (SignalCommandBase & {
+      readonly type: 'ClaimSignal';
+      readonly runId: string;
+      readonly stepId: string;
+      readonly conflict: 'fail' | 'replace';
+    })
   | (SignalCommandBase & { readonly type: 'ReleaseSignal'; readonly runId: string; readonly stepId: string })
   | (SignalCommandBase & { readonly type: 'SendSignal'; readonly data: Json });
 
 export type SignalTransition =
+  /** A run that takes the name from another leaves that one to its timeout. */
   | { readonly type: 'SignalClaimed'; readonly at: EpochMs; readonly runId: string; readonly stepId: string }
-  | { readonly type: 'SignalRefused'; readonly at: EpochMs; readonly runId: string; readonly stepId: string; readonly holder: string }
+  | {
+      readonly type: 'SignalRefused';
+      readonly at: EpochMs;
+      readonly runId: string;
+      readonly stepId: string;
+      readonly holder: string;
+    }
   | { readonly type: 'SignalReleased'; readonly at: EpochMs; readonly runId: string; readonly stepId: string }
-  | { readonly type: 'SignalDelivered'; readonly at: EpochMs; readonly runId: string; readonly stepId: string; readonly data: Json };
+  | {
+      readonly type: 'SignalDelivered';
+      readonly at: EpochMs;
+      readonly runId: string;
+      readonly stepId: string;
+      readonly data: Json;
+    };
 
 export interface SignalDecision {
   readonly transitions: readonly SignalTransition[];
@@ -43,31 +61,75 @@ export function decideSignal(signal: Signal | undefined, command: SignalCommand)
   const { at } = command;
   switch (command.type) {
     case 'ClaimSignal': {
-      const { runId, stepId } = command;
-      if (holder?.runId === runId && holder.stepId === stepId) return { transitions: [], next: signal, ignored: 'already_holder' };
-      // A run that repeats its own wait is no conflict.
-      if (holder && holder.runId !== runId && command.conflict === 'fail') {
-        return { transitions: [{ type: 'SignalRefused', at, runId, stepId, holder: holder.runId }], next: signal };
+      const { runId, stepId, conflict } = command;
+      if (holds(signal, runId, stepId)) return ignore(signal, 'already_holder');
+      // A run that waits twice is no conflict with itself.
+      if (holder && holder.runId !== runId && conflict === 'fail') {
+        return accept(signal, { type: 'SignalRefused', at, runId, stepId, holder: holder.runId });
       }
-      return { transitions: [{ type: 'SignalClaimed', at, runId, stepId }], next: { holder: { runId, stepId } } };
+      return accept(signal, { type: 'SignalClaimed', at, runId, stepId });
     }
     case 'ReleaseSignal': {
       const { runId, stepId } = command;
-      if (holder?.runId !== runId || holder.stepId !== stepId) return { transitions: [], next: signal, ignored: 'not_holder' };
-      return { transitions: [{ type: 'SignalReleased', at, runId, stepId }], next: undefined };
+      if (!holds(signal, runId, stepId)) return ignore(signal, 'not_holder');
+      return accept(signal, { type: 'SignalReleased', at, runId, stepId });
     }
-    case 'SendSignal':
-      if (!holder) return { transitions: [], next: signal, ignored: 'no_waiter' };
-      return { transitions: [{ type: 'SignalDelivered', at, ...holder, data: command.data }], next: undefined };
+    case 'SendSignal': {
+      if (!holder) return ignore(signal, 'no_waiter');
+      const { runId, stepIds } = holder;
+      const { data } = command;
+      return accept(
+        signal,
+        ...stepIds.map((stepId) => ({ type: 'SignalDelivered', at, runId, stepId, data }) as const),
+      );
+    }
+    default:
+      return unreachable(command);
+  }
+}
+
+function holds(signal: Signal | undefined, runId: string, stepId: string): boolean {
+  return signal?.holder.runId === runId && signal.holder.stepIds.includes(stepId);
+}
+
+function ignore(signal: Signal | undefined, ignored: NonNullable<SignalDecision['ignored']>): SignalDecision {
+  return { transitions: [], next: signal, ignored };
+}
+
+function accept(signal: Signal | undefined, ...transitions: readonly SignalTransition[]): SignalDecision {
+  return { transitions, next: transitions.reduce(evolveSignal, signal) };
+}
+
+/** Who waits after one more transition. */
+export function evolveSignal(signal: Signal | undefined, t: SignalTransition): Signal | undefined {
+  const mine = signal?.holder.runId === t.runId ? signal.holder.stepIds : [];
+  switch (t.type) {
+    case 'SignalClaimed':
+      return { holder: { runId: t.runId, stepIds: [...mine, t.stepId] } };
+    case 'SignalRefused':
+      return signal;
+    case 'SignalReleased':
+    case 'SignalDelivered': {
+      const stepIds = mine.filter((stepId) => stepId !== t.stepId);
+      return stepIds.length === 0 ? undefined : { holder: { runId: t.runId, stepIds } };
+    }
+    default:
+      return unreachable(t);
   }
 }
 
 /** What the runs hear of it. */
-export function signalEffects(transitions: readonly SignalTransition[], { env, signal }: SignalCommand): readonly Effect[] {
+export function signalEffects(
+  transitions: readonly SignalTransition[],
+  { env, signal }: SignalCommand,
+): readonly Effect[] {
   return transitions.flatMap((t): readonly Effect[] => {
     if (t.type !== 'SignalRefused' && t.type !== 'SignalDelivered') return [];
     const { runId, stepId, at } = t;
-    const ends = t.type === 'SignalRefused' ? { result: { fault: signalConflict }, fails: true } : { result: { memo: signalMemo(signal, t.data) } };
+    const ends =
+      t.type === 'SignalRefused'
+        ? { result: { fault: signalConflict }, fails: true }
+        : { result: { memo: signalMemo(signal, t.data) } };
     return [{ kind: 'command', key: runId, command: { type: 'ResumeStep', runId, env, at, stepId, ...ends } }];
   });
 }
