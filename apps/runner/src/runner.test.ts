@@ -200,14 +200,24 @@ class World {
       .map((record) => record.body as PlacedTransition);
   }
 
-  /** Waits until something holds; turns the clock to the next alarm when nothing moves. */
+  /** Nothing is under way: every record is taken and no call is being made. Only time can move things now. */
+  private async idle(): Promise<boolean> {
+    const { running, ready } = await this.queue.counts();
+    const [commands] = await this.log.ends('commands');
+    const [events] = await this.log.ends('events');
+    const taken = (await this.runner.taken())?.offset ?? 0;
+    const { next, folding } = this.runner.desk as unknown as { next: { offset: number }; folding: boolean };
+    return running + ready === 0 && !folding && commands?.offset === next.offset && events?.offset === taken;
+  }
+
+  /** Waits until something holds; turns the clock to the next alarm when nothing is under way. */
   async until<T>(look: () => Promise<T | undefined | false>, turn = true): Promise<T> {
-    for (let idle = 0; idle < 2_000; idle++) {
+    for (let tries = 0; tries < 20_000; tries++) {
       const found = await look();
       if (found !== undefined && found !== false) return found;
-      await new Promise((resolve) => setTimeout(resolve, 1));
+      await new Promise((resolve) => setImmediate(resolve));
       const next = this.clock.next();
-      if (turn && idle % 5 === 4 && next !== undefined) await this.clock.turnTo(next);
+      if (turn && next !== undefined && (await this.idle())) await this.clock.turnTo(next);
     }
     throw new Error(`it never came to hold; ${failures.join('; ')}`);
   }
@@ -391,7 +401,7 @@ describe('the runner', () => {
     await w.kill();
     await w.clock.turn(12 * 60_000);
     await w.open();
-    await w.ended(3);
+    await w.until(async () => (await w.transitions('CronTicked')).length > ticks.length);
     const after = (await w.transitions('CronTicked'))
       .slice(ticks.length)
       .map(({ transition }) => (transition as unknown as { scheduledAt: number }).scheduledAt);

@@ -109,6 +109,7 @@ export class Runner extends RunStates {
 
   /** Stops taking records, then writes the last checkpoint: the next start folds nothing twice. */
   async close(): Promise<void> {
+    this.desk.stop();
     this.crons.close();
     this.limits.close();
     for (const subscription of this.subscriptions.reverse()) await subscription.close();

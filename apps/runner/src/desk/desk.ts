@@ -43,6 +43,12 @@ export class Desk {
   private alarm: (() => void) | undefined;
   private saving: Promise<void> = Promise.resolve();
   private live = false;
+  private closing = false;
+  private folding = false;
+  /** A checkpoint that waits for the batch that is being taken. */
+  private wanted: PromiseWithResolvers<void> | undefined;
+  /** Decided, and not yet durable on the log. */
+  private unsettled: LogRecord[] = [];
 
   constructor(
     private readonly rooms: readonly AnyRoom[],
@@ -115,21 +121,36 @@ export class Desk {
 
   /** Takes a batch of commands. What is owed goes out at once; returns when the transitions are durable too. */
   async take(batch: readonly PlacedRecord[]): Promise<void> {
-    await this.fold(batch, -1);
-    if (this.alarm === undefined)
-      this.alarm = this.clock.at(this.savedAt + this.options.checkpointMs, () => void this.checkpointSoon());
-    if (this.hot.size > 2 * this.options.hotMax) await this.save();
+    this.folding = true;
+    try {
+      await this.fold(batch, -1);
+    } finally {
+      this.folding = false;
+    }
+    const { wanted } = this;
+    this.wanted = undefined;
+    if (wanted || this.hot.size > 2 * this.options.hotMax) {
+      const saved = this.save();
+      void saved.then(wanted?.resolve, wanted?.reject);
+      await saved;
+    }
+    this.alarm ??= this.clock.at(this.savedAt + this.options.checkpointMs, () => void this.checkpointSoon());
   }
 
   private async fold(batch: readonly PlacedRecord[], transitionsUpTo: number): Promise<void> {
-    const records: LogRecord[] = [];
+    // Everything that may fail for want of a store comes first: from here on nothing of the batch is left half decided.
+    for (const { key, type } of batch) {
+      const room = this.roomOf.get(type);
+      if (room && !this.hot.has(key)) await this.fetch(room, key);
+    }
     const answers: (() => void)[] = [];
     for (const record of batch) {
       const quiet = record.position.offset <= transitionsUpTo;
       try {
-        await this.one(record as Placed<PlacedRecord<Command>>, quiet ? [] : records, answers);
+        const records = this.one(record as Placed<PlacedRecord<Command>>, answers);
+        if (!quiet) this.unsettled.push(...records);
       } catch (error) {
-        if (!quiet) records.push(deadLetter(record, error, this.clock.now()));
+        if (!quiet) this.unsettled.push(deadLetter(record, error, this.clock.now()));
         this.logger.error(
           { err: error, key: record.key, type: record.type, offset: record.position.offset },
           'command set aside: it cannot be folded',
@@ -140,50 +161,50 @@ export class Desk {
     if (this.live) await this.hands.flush();
     // The commands are durable and deciding them again says the same: who asked need not wait for the transitions.
     for (const answer of answers) answer();
-    if (records.length > 0) await this.appendForSure(records);
+    await this.settleAll();
   }
 
-  private async one(record: PlacedRecord<Command>, records: LogRecord[], answers: (() => void)[]): Promise<void> {
-    const command = record.body;
+  /** Decides one command. State moves last, so a command that fails anywhere leaves nothing behind. @returns what goes to the log */
+  private one(record: PlacedRecord<Command>, answers: (() => void)[]): readonly LogRecord[] {
+    const { body: command, key } = record;
     const room = this.roomOf.get(record.type);
-    if (!room || !command) throw new Fault('record_unreadable', { type: record.type, schema: record.schema });
-    const entry = this.hot.get(record.key) ?? (await this.fetch(room, record.key));
+    const entry = this.hot.get(key);
+    if (!room || !command || !entry || entry.room !== room) {
+      throw new Fault('record_unreadable', { type: record.type, schema: record.schema });
+    }
     const before = entry.state;
     const decision = room.decide(before, command);
-    const { ask } = command;
-    if (ask !== undefined) {
-      const tell = this.asked.get(ask);
-      this.asked.delete(ask);
-      if (tell) {
-        answers.push(() =>
-          tell({
-            transitions: decision.transitions as Answer['transitions'],
-            ...(decision.ignored === undefined ? {} : { ignored: decision.ignored }),
-          }),
-        );
-      }
-    }
-    if (decision.transitions.length === 0) return;
+    this.answer(command, decision, answers);
+    if (decision.transitions.length === 0) return [];
+
+    const followUps = room
+      .effects(before, decision.transitions, decision.next, command)
+      .map((effect) =>
+        effect.kind === 'event' ? recordOfEvent(effect.event) : recordOfCommand(effect.key, effect.command),
+      );
+    const transitions = decision.transitions.map((transition, index): LogRecord => ({
+      topic: 'transitions',
+      key,
+      type: transition.type,
+      schema: 1,
+      env: record.env,
+      at: transition.at,
+      body: { runId: key, command: record.position, index, transition: room.publish(transition) },
+      ...(record.trace === undefined ? {} : { trace: record.trace }),
+    }));
+    const [owedBefore, owedAfter] = [room.owed(before), room.owed(decision.next)];
+    if (this.live) this.hands.settle(room, key, decision.next ?? before, owedBefore, owedAfter);
     entry.state = decision.next;
     entry.dirty = true;
-    if (this.live)
-      this.hands.settle(room, record.key, decision.next ?? before, room.owed(before), room.owed(decision.next));
-    const env = record.env;
-    for (const effect of room.effects(before, decision.transitions, decision.next, command)) {
-      records.push(effect.kind === 'event' ? recordOfEvent(effect.event) : recordOfCommand(effect.key, effect.command));
-    }
-    for (const [index, transition] of decision.transitions.entries()) {
-      records.push({
-        topic: 'transitions',
-        key: record.key,
-        type: transition.type,
-        schema: 1,
-        env,
-        at: transition.at,
-        body: { runId: record.key, command: record.position, index, transition: room.publish(transition) },
-        ...(record.trace === undefined ? {} : { trace: record.trace }),
-      });
-    }
+    return [...followUps, ...transitions];
+  }
+
+  private answer({ ask }: Command, decision: ReturnType<AnyRoom['decide']>, answers: (() => void)[]): void {
+    const tell = ask === undefined ? undefined : this.asked.get(ask);
+    if (ask === undefined || !tell) return;
+    this.asked.delete(ask);
+    const transitions = decision.transitions as Answer['transitions'];
+    answers.push(() => tell({ transitions, ...(decision.ignored === undefined ? {} : { ignored: decision.ignored }) }));
   }
 
   private async fetch(room: AnyRoom, id: string): Promise<Hot> {
@@ -200,15 +221,17 @@ export class Desk {
   }
 
   /** What has been decided must reach the log: while it cannot be written, nothing more is decided. */
-  private async appendForSure(records: readonly LogRecord[]): Promise<void> {
-    for (let tries = 0; ; tries++) {
+  private async settleAll(): Promise<void> {
+    for (let tries = 0; this.unsettled.length > 0; tries++) {
+      const records = this.unsettled;
       try {
         await this.log.append(records);
-        return;
+        this.unsettled = [];
       } catch (error) {
         if (!(error instanceof Fault) || error.code !== 'log_unavailable') throw error;
         if (tries === 0)
           this.logger.error({ err: error, records: records.length }, 'the log cannot be written; waiting');
+        if (this.closing) throw error;
         await new Promise<void>((resolve) =>
           this.clock.at(this.clock.now() + Math.min(5_000, 50 * 2 ** tries), resolve),
         );
@@ -225,8 +248,9 @@ export class Desk {
     }
   }
 
-  /** Writes what changed since the last checkpoint, with the position it reflects. */
+  /** Writes what changed since the last checkpoint, with the position it reflects: between two batches, when all of it is settled. */
   save(): Promise<void> {
+    if (this.folding) return (this.wanted ??= Promise.withResolvers<void>()).promise;
     this.saving = this.saving.then(
       () => this.writeCheckpoint(),
       () => this.writeCheckpoint(),
@@ -237,7 +261,7 @@ export class Desk {
   private async writeCheckpoint(): Promise<void> {
     const next = this.next;
     this.savedAt = this.clock.now();
-    if (next.offset === this.saved.offset) return;
+    if (next.offset === this.saved.offset || this.unsettled.length > 0) return;
     const writes: Record<string, AggregateWrite[]> = {};
     const written: [string, Hot, Aggregate | undefined][] = [];
     for (const [id, entry] of this.hot) {
@@ -278,8 +302,14 @@ export class Desk {
     }
   }
 
+  /** A desk that is closing does not wait for a log that cannot be written. */
+  stop(): void {
+    this.closing = true;
+  }
+
   async close(): Promise<void> {
     this.alarm?.();
-    await this.save();
+    // What is decided but not on the log is decided again at the next start: the checkpoint must not step over it.
+    if (this.unsettled.length === 0) await this.save();
   }
 }
