@@ -15,12 +15,22 @@ export default defineConfig({
         extends: true,
         test: {
           name: 'e2e',
-          include: ['test/**/*.test.ts'],
+          include: ['test/e2e/**/*.test.ts'],
           // One server and one process of apps for most stories: only built and started when one of these is to run.
           globalSetup: ['test/e2e/world.setup.ts'],
           // They mostly wait for servers and apps.
           sequence: { concurrent: true, groupOrder: 1 },
           maxConcurrency: 16,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'system',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/e2e/**'],
+          globalSetup: ['test/harness/build.setup.ts'],
+          sequence: { groupOrder: 2 },
         },
       },
     ],

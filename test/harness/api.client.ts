@@ -1,0 +1,177 @@
+import { until } from './until.js';
+
+export interface Reply<T = unknown> {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly body: T;
+  readonly text: string;
+}
+
+export interface Sent {
+  readonly ids: readonly string[];
+  readonly status: number;
+  readonly error?: string;
+  readonly code?: string;
+}
+
+/** A run as REST v1 shows it. */
+export interface RunView {
+  readonly run_id: string;
+  readonly function_id: string;
+  readonly function_slug: string;
+  readonly function_version: number;
+  readonly event_id: string;
+  readonly status: 'Scheduled' | 'Running' | 'Completed' | 'Failed' | 'Cancelled' | 'Skipped';
+  readonly queued_at: string;
+  readonly started_at: string | null;
+  readonly ended_at: string | null;
+  readonly output: unknown;
+  readonly cron: string | null;
+  readonly waiting_for?: readonly { readonly name: string; readonly kind: string; readonly until: string | null }[];
+}
+
+export interface EventView {
+  readonly internal_id: string;
+  readonly id: string;
+  readonly name: string;
+  readonly data: Record<string, unknown>;
+  readonly user: unknown;
+  readonly ts: number;
+}
+
+export interface JobView {
+  readonly id: string;
+  readonly step_id: string;
+  readonly attempt: number;
+  readonly at: string;
+  readonly status: 'running' | 'scheduled' | 'queued';
+}
+
+export interface ApiOptions {
+  readonly eventKey?: string;
+  readonly bearer?: string;
+}
+
+export interface EventToSend {
+  readonly name: string;
+  readonly data?: unknown;
+  readonly id?: string;
+  readonly ts?: number;
+  readonly user?: unknown;
+  readonly v?: string;
+  readonly meta?: unknown;
+}
+
+const ENDED = new Set(['Completed', 'Failed', 'Cancelled', 'Skipped']);
+
+/** What operators and senders ask of a server, over HTTP. */
+export class Api {
+  constructor(
+    readonly url: string,
+    private readonly options: ApiOptions = {},
+  ) {}
+
+  async request<T = unknown>(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Reply<T>> {
+    const { bearer } = this.options;
+    const response = await fetch(this.url + path, {
+      method,
+      headers: { ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }), ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    return { status: response.status, headers: response.headers, body: parsed(text) as T, text };
+  }
+
+  /** Sends events as an SDK does; says what the server said. @param events an event, a list, or a body as it is */
+  send(
+    events: EventToSend | readonly EventToSend[] | string,
+    headers: Record<string, string> = {},
+  ): Promise<Reply<Sent>> {
+    return this.request<Sent>('POST', `/e/${this.options.eventKey ?? 'test'}`, events, headers);
+  }
+
+  /** Sends one event that must be taken. @returns its internal id */
+  async emit(name: string, data: unknown = {}, more: Omit<EventToSend, 'name' | 'data'> = {}): Promise<string> {
+    const { status, body } = await this.send({ name, data, ...more });
+    const [id] = body.ids;
+    if (status !== 200 || id === undefined) throw new Error(`event ${name} refused: ${status} ${JSON.stringify(body)}`);
+    return id;
+  }
+
+  /** A run. @throws unless there is one */
+  async run(runId: string): Promise<RunView> {
+    return (await this.data<RunView>(`/v1/runs/${runId}`)) as RunView;
+  }
+
+  /** A run once something is true of it. */
+  runWhen(runId: string, what: string, holds: (run: RunView) => boolean): Promise<RunView> {
+    let seen: RunView | undefined;
+    return until(
+      async () => {
+        seen = await this.run(runId);
+        return holds(seen) ? seen : undefined;
+      },
+      { what: () => `run ${runId} to be ${what}; it is ${JSON.stringify(seen)}` },
+    );
+  }
+
+  ended(runId: string): Promise<RunView> {
+    return this.runWhen(runId, 'ended', ({ status }) => ENDED.has(status));
+  }
+
+  /** A run once a step of it waits. */
+  waiting(runId: string, step: string): Promise<RunView> {
+    return this.runWhen(runId, `waiting in ${step}`, ({ waiting_for: waits = [] }) =>
+      waits.some(({ name }) => name === step),
+    );
+  }
+
+  async jobs(runId: string): Promise<readonly JobView[]> {
+    return this.data<readonly JobView[]>(`/v1/runs/${runId}/jobs`);
+  }
+
+  /** What happened to a run. */
+  async transitions(runId: string): Promise<readonly ({ readonly type: string } & Record<string, unknown>)[]> {
+    return this.data(`/v1/runs/${runId}/transitions`);
+  }
+
+  /** The runs that an event started, as far as they are known by now. */
+  async runsOf(eventId: string): Promise<readonly RunView[]> {
+    const { status, body } = await this.request<{ data: readonly RunView[] }>('GET', `/v1/events/${eventId}/runs`);
+    return status === 200 ? body.data : [];
+  }
+
+  /** The run that an event started, also one that was never called. */
+  runOf(eventId: string, slug?: string): Promise<RunView> {
+    return until(
+      async () => (await this.runsOf(eventId)).find((run) => slug === undefined || run.function_slug === slug),
+      {
+        what: `the run of event ${eventId}`,
+        everyMs: 50,
+      },
+    );
+  }
+
+  async events(query: string): Promise<readonly EventView[]> {
+    return this.data(`/v1/events?${query}`);
+  }
+
+  private async data<T>(path: string): Promise<T> {
+    const { status, body } = await this.request<{ data: T }>('GET', path);
+    if (status !== 200) throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
+    return body.data;
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined; // `text` has it as it came.
+  }
+}

@@ -1,0 +1,24 @@
+import { setTimeout as pause } from 'node:timers/promises';
+
+export interface Patience {
+  /** What is waited for, for the error: asked when time is up. */
+  readonly what: string | (() => string);
+  readonly withinMs?: number;
+  readonly everyMs?: number;
+}
+
+/** Longest wait for a fact. A bound, not an expectation of speed. */
+export const PATIENCE_MS = 30_000;
+
+/** Asks again and again until the answer is there. @throws when time is up, with what was seen last */
+export async function until<T>(ask: () => Promise<T | undefined> | T | undefined, patience: Patience): Promise<T> {
+  const { what, withinMs = PATIENCE_MS, everyMs = 20 } = patience;
+  const end = Date.now() + withinMs;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== undefined) return answer;
+    if (Date.now() > end)
+      throw new Error(`waited ${withinMs} ms in vain for ${typeof what === 'string' ? what : what()}`);
+    await pause(everyMs);
+  }
+}
