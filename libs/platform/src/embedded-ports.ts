@@ -48,7 +48,13 @@ export interface EmbeddedOptions {
 }
 
 /** Every port on engines of this process, in one data folder. @throws data_dir_in_use, data_dir_unusable, data_dir_newer */
-export async function openEmbeddedPorts({ dataDir, clock, ids, logger, allowPrivateUrls }: EmbeddedOptions): Promise<Ports> {
+export async function openEmbeddedPorts({
+  dataDir,
+  clock,
+  ids,
+  logger,
+  allowPrivateUrls,
+}: EmbeddedOptions): Promise<Ports> {
   const closers: (() => Promise<void>)[] = [];
   const opened = <T>(port: T, close: (port: T) => Promise<void>): T => {
     closers.push(() => close(port));
@@ -64,8 +70,11 @@ export async function openEmbeddedPorts({ dataDir, clock, ids, logger, allowPriv
     const aggregates = opened(new SqliteAggregateStore(state), (it) => it.close());
     const seen = opened(new SqliteSeenEvents(state), (it) => it.close());
     const history = opened(openChdbHistory({ path: dir.file('history'), clock }), (it) => it.close());
-    const controlPlane = opened(await openControlPlane({ path: dir.file('control.db') }), (it) => it.close());
-    const transport = opened(new UndiciTransport({ apps: { allowPrivate: true }, gateways: { allowPrivate: allowPrivateUrls } }), (it) => it.close());
+    const controlPlane = opened(await openControlPlane({ path: dir.file('control.db'), clock, ids }), (it) => it.close());
+    const transport = opened(
+      new UndiciTransport({ apps: { allowPrivate: true }, gateways: { allowPrivate: allowPrivateUrls } }),
+      (it) => it.close(),
+    );
     const catalog = opened(new LogCatalog(log), (it) => it.close());
     return {
       clock,
