@@ -24,6 +24,8 @@ it('lets it go nowhere else', () => {
     'http://app.test:81/',
     'http://app.test.evil/',
     '//evil.test/',
+    'https://evil.test/',
+    'https://app.test.evil/',
     'ftp://app.test/',
   ]) {
     expect(() => to(location)).toThrow(expect.objectContaining({ code: 'redirect_refused' }));

@@ -1,4 +1,5 @@
 import { waitUntil } from '#core/duration.js';
+import { Fault } from '#core/faults.js';
 import { canonical, isOver } from '#core/json.js';
 import { LIMITS } from '#core/limits.js';
 import { dataMemo } from '#core/run/run.memos.js';
@@ -58,7 +59,14 @@ function readOp(item: Fields, now: EpochMs): Op {
   const opts = fieldsOf(item.opts);
   const op = item.op;
   const id = idOf(item);
-  const base = { id, name: nameOf(item, id), ...raceOf(opts), ...typeOf(opts), ...timesOf(item.timing) };
+  const base = {
+    id,
+    name: nameOf(item, id),
+    ...raceOf(opts),
+    ...typeOf(opts),
+    ...timesOf(item.timing),
+    ...metadataOf(item.metadata),
+  };
   switch (op) {
     case 'StepRun':
       return { ...base, ...inputOf(opts, id), op: 'StepDone', memo: dataMemo(output(id, item.data ?? null)) };
@@ -165,6 +173,23 @@ function timesOf(timing: unknown): { readonly startedAt?: EpochMs; readonly ranM
   if (startedAt < LIMITS.eventTsMin || startedAt > LIMITS.eventTsMax) return {};
   const ranMs = typeof b === 'number' ? Math.round(b / 1e6) : -1;
   return ranMs >= 0 && ranMs <= LIMITS.eventTsMax ? { startedAt, ranMs } : { startedAt };
+}
+
+/** What is attached for people to see must never fail a run: what cannot be kept is left out. Section 5.3. */
+function metadataOf(metadata: unknown): { readonly metadata?: Json } {
+  const items = Array.isArray(metadata) ? metadata.flatMap((item) => metadataItem(fieldsOf(item)) ?? []) : [];
+  return items.length === 0 ? {} : { metadata: `[${items.join(',')}]` };
+}
+
+function metadataItem({ kind, op, scope, values }: Fields): Json | undefined {
+  if (textOf(kind) === undefined || textOf(op) === undefined || !isObject(values)) return undefined;
+  try {
+    const item = json({ kind, op, ...(textOf(scope) === undefined ? {} : { scope }), values });
+    return isOver(item, LIMITS.metadataItemBytesMax) ? undefined : item;
+  } catch (error) {
+    if (error instanceof Fault && error.code === 'body_too_deep') return undefined;
+    throw error;
+  }
 }
 
 function inputOf({ input }: Fields, id: string): { readonly input?: Json } {

@@ -271,6 +271,33 @@ describe('operations of each SDK', () => {
       expect(op({ op: 'StepRun', id: 'h', timing })).not.toHaveProperty('startedAt');
   });
 
+  it('reads what is attached to a step, and stumbles over none of it', () => {
+    const attached = (metadata: unknown) => op({ op: 'StepRun', id: 'h', metadata });
+    const item = { kind: 'userland.x', scope: 'step', op: 'merge', values: { b: 1, a: 2 } };
+    expect(
+      attached([
+        { ...item, junk: 1 },
+        { ...item, scope: null },
+      ]),
+    ).toMatchObject({
+      metadata:
+        '[{"kind":"userland.x","op":"merge","scope":"step","values":{"a":2,"b":1}},{"kind":"userland.x","op":"merge","values":{"a":2,"b":1}}]',
+    });
+    const deep = JSON.parse('['.repeat(600) + ']'.repeat(600)) as unknown;
+    const large = 'x'.repeat(LIMITS.metadataItemBytesMax);
+    const bad = [
+      null,
+      5,
+      {},
+      { ...item, kind: 5 },
+      { ...item, values: [] },
+      { ...item, values: { deep } },
+      { ...item, values: { large } },
+    ];
+    for (const metadata of [bad, 'text', null, { 0: item }]) expect(attached(metadata)).not.toHaveProperty('metadata');
+    expect(attached([...bad, item])).toHaveProperty('metadata');
+  });
+
   it('keeps what the Step of Kotlin holds as it is', () => {
     const step = (data: unknown) =>
       op({ id: '00762ccf', name: 'se', op: 'Step', statusCode: 'StepComplete', data, error: null }, KT);
@@ -807,6 +834,11 @@ describe('a stream', () => {
     });
   });
 
+  it('has a head of its own, whose signature is of something else', () => {
+    const headers = { 'x-inngest-sdk': 'inngest-js:v4.24.0', 'x-inngest-signature': sign('filler', KEY, NOW) };
+    expect(streamed({ status: 206, headers: {}, body: step }, headers, [KEY]).outcome.kind).toBe('ops');
+  });
+
   it.each([
     ['ends early', '{"status":206,"headers":{},"bo'],
     ['holds nothing', ''],
@@ -869,6 +901,7 @@ it('never throws, whatever comes', () => {
     'data',
     'error',
     'timing',
+    'metadata',
     'userland',
     'displayName',
     'duration',
@@ -962,6 +995,7 @@ it('never throws, whatever comes', () => {
                 ...('payload' in each ? [each.payload] : []),
                 ...('request' in each ? [each.request] : []),
                 ...(each.input === undefined ? [] : [each.input]),
+                ...(each.metadata === undefined ? [] : [each.metadata]),
               ]);
         for (const kept of texts) expect(kept).toBe(canonical(JSON.parse(kept)));
       },

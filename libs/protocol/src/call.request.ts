@@ -95,8 +95,7 @@ function bodyText(input: CallInput, events: readonly Json[], steps: Json, useApi
   );
 }
 
-/** The memos by id: `steps` of a call, and what `GET /v0/runs/:id/actions` answers. */
-export function stepsJson(steps: CallView['steps']): Json {
+function stepsJson(steps: CallView['steps']): Json {
   return mapText(steps, ({ memo }) => memo);
 }
 

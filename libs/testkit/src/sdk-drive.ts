@@ -8,7 +8,7 @@ export type Handler = (request: Request) => Promise<Response>;
 
 /** The signing key of calls and answers: apps are driven in cloud mode. */
 export const DRIVE_KEY = 'signkey-test-12345678abcdef00112233445566778899aabbccddeeff001122334455667788';
-export const DRIVE_EVENT = '{"data":{"n":1.5,"é":"ü"},"id":"E1","name":"t/x","ts":1795370533986,"user":{}}';
+const DRIVE_EVENT = '{"data":{"n":1.5,"é":"ü"},"id":"E1","name":"t/x","ts":1795370533986,"user":{}}';
 
 /** A first call of function `app-fn`. */
 export const DRIVE_VIEW: CallView = {

@@ -9,6 +9,7 @@ import {
   inferFault,
   inputMemo,
   invokeFailed,
+  invokeRefused,
   invokeUnknown,
   signalConflict,
   signalMemo,
@@ -69,6 +70,7 @@ it('says what became of an invoked function', () => {
   expect(read(faultMemo(invokeUnknown('x-y')))).toEqual({
     error: { data: null, name: 'Error', message: 'could not find function with ID: x-y' },
   });
+  expect(invokeRefused('it was rate limited').message).toBe('The invoked function did not run: it was rate limited');
   const thrown = {
     name: 'TypeError',
     message: 'kaput',
