@@ -28,12 +28,13 @@ export function parseEventIdSeed(header: string | undefined): EventIdSeed | unde
 }
 
 /**
- * The internal id of a request's nth event, the first being 1: `n` is added to the seed's last four bytes as one big-endian number, which
- * wraps.
+ * The internal id of an event of a request. The events count from 1 in it: that number is added to the seed's last four bytes, read as one
+ * big-endian number, which wraps.
+ * @param index of the event in the request, from 0
  */
-export function seededUlid(seed: EventIdSeed, nth: number): string {
+export function seededUlid(seed: EventIdSeed, index: number): string {
   const entropy = Buffer.from(seed.entropy);
-  entropy.writeUInt32BE((entropy.readUInt32BE(COUNTER_AT) + nth) % 2 ** 32, COUNTER_AT);
+  entropy.writeUInt32BE((entropy.readUInt32BE(COUNTER_AT) + index + 1) % 2 ** 32, COUNTER_AT);
   return ulidOf(seed.timeMs, entropy);
 }
 

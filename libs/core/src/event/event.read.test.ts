@@ -131,6 +131,27 @@ describe('an event', () => {
     expect(faultOf({ name: 'x'.repeat(513) }, { nameCharsMax: 512 }).code).toBe('event_name_too_long');
   });
 
+  it('is stored or refused, whatever it is', () => {
+    const value = fc.oneof(
+      fc.jsonValue(),
+      fc.constantFrom(null, 0, 1.5, '', 'x', 1_700_000_000_000, {}, [], { a: null }, { sessions: { a: 1 } }),
+    );
+    const names = fc.constantFrom('name', 'data', 'user', 'id', 'ts', 'v', 'meta', 'x');
+    fc.assert(
+      fc.property(fc.oneof(fc.dictionary(names, value), fc.jsonValue()), (given) => {
+        try {
+          expect(JSON.parse(readEvent(arrival(given)).payload)).toMatchObject({
+            name: (given as { name: string }).name,
+          });
+        } catch (error) {
+          if (!(error instanceof Fault)) throw error;
+          expect(error.blame).toBe('caller');
+        }
+      }),
+      { numRuns: 500 },
+    );
+  });
+
   it('is canonical, and the same when it is read again', () => {
     const data = fc.dictionary(
       fc.string().filter((key) => key !== '_inngest'),

@@ -120,6 +120,14 @@ describe('a request body', () => {
     expect(faultOf(BOM + BOM + '{}').code).toBe('event_body_invalid');
   });
 
+  it('is a list or is not, from its first byte on', () => {
+    const splitter = new EventSplitter();
+    splitter.push(Buffer.from(' '));
+    expect(splitter.isList).toBe(false);
+    splitter.push(Buffer.from('['));
+    expect(splitter.isList).toBe(true);
+  });
+
   it('must be UTF-8', () => {
     for (const bytes of [[0xff], [0xc3], [0xed, 0xa0, 0x80], [0xc0, 0x80], [0xf5, 0x80, 0x80, 0x80]]) {
       const body = Buffer.concat([Buffer.from('{"a":"'), Buffer.from(bytes), Buffer.from('"}')]);

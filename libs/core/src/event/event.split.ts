@@ -65,6 +65,11 @@ export class EventSplitter {
 
   constructor(private readonly limits: SplitLimits = LIMITS_OF_A_REQUEST) {}
 
+  /** Whether the body is an array, as far as its bytes are in. */
+  get isList(): boolean {
+    return this.inList;
+  }
+
   /**
    * Takes the next bytes.
    * @returns the events that they complete, in order

@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { FunctionConfig } from './function.config.js';
 import { checkExpression, type CheckExpression, type ExpressionUse } from './function.expressions.js';
@@ -181,6 +182,56 @@ describe('the functions of an app', () => {
       'functions[1].rateLimit.limit: must be at least 1',
       'functions[2].steps: there must be exactly one step',
     ]);
+  });
+});
+
+describe('whatever comes as a function', () => {
+  const names = [
+    'id',
+    'name',
+    'triggers',
+    'steps',
+    'retries',
+    'concurrency',
+    'throttle',
+    'rateLimit',
+    'debounce',
+    'batchEvents',
+  ];
+  names.push('singleton', 'priority', 'idempotency', 'cancel', 'timeouts', 'checkpoint');
+  const inner = [
+    'limit',
+    'period',
+    'key',
+    'scope',
+    'step',
+    'fn',
+    'maxSize',
+    'timeout',
+    'if',
+    'mode',
+    'run',
+    'event',
+    'cron',
+    'jitter',
+  ];
+  inner.push('expression', 'attempts', 'runtime', 'url', 'start', 'finish', 'burst');
+  const text = fc.constantFrom('', '1s', '1d', '-1s', 'x', 'BAD', '* * * * *', '@hourly', 'fn', 'Env', 'skip', url);
+  const leaf = fc.oneof(fc.constantFrom(null, true, 0, -1, 1.5, 3), text);
+  const object = (value: fc.Arbitrary<unknown>) => fc.dictionary(fc.constantFrom(...inner), value, { maxKeys: 4 });
+  const list = (value: fc.Arbitrary<unknown>) => fc.array(value, { maxLength: 3 });
+  const shallow = fc.oneof(leaf, object(leaf), list(object(leaf)));
+  const value = fc.oneof(leaf, object(shallow), list(object(shallow)), list(leaf));
+
+  it('is read or told what is wrong with it', () => {
+    fc.assert(
+      fc.property(fc.array(fc.dictionary(fc.constantFrom(...names), value)), (list) => {
+        const { functions, mistakes } = readFunctions(list, check);
+        expect(functions?.length).toBe(mistakes ? undefined : list.length);
+        for (const mistake of mistakes ?? []) expect(mistake).toMatch(/^functions\[\d+\].*: ./);
+      }),
+      { numRuns: 500 },
+    );
   });
 });
 
