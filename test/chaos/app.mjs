@@ -20,7 +20,7 @@ const work = inngest.createFunction(
     const { n } = event.data;
     await step.run('first', () => ran(n, 'first'));
     await Promise.all([step.run('left', () => ran(n, 'left')), step.run('right', () => ran(n, 'right'))]);
-    await step.sleep('nap', '300ms');
+    await step.sleep('nap', '1s');
     const told = await step.waitForEvent('told', { event: 'chaos/tell', match: 'data.n', timeout: '10m' });
     const child = await step.invoke('child', { function: small, data: { n } });
     await step.run('last', () => ran(n, 'last'));

@@ -27,7 +27,8 @@ interface RunView {
 }
 
 interface Transition {
-  readonly transition: { readonly type: string; readonly stepId?: string };
+  readonly type: string;
+  readonly stepId?: string;
 }
 
 /** A small generator with a seed, so that a failure can be played again. */
@@ -205,16 +206,12 @@ it(`loses and doubles nothing over ${KILLS} kills (seed ${SEED})`, { timeout: KI
     const [run] = runs as [RunView];
     expect(order.cancelled ? ['Cancelled', 'Completed'] : ['Completed'], `run of ${order.n}`).toContain(run.status);
     const transitions = await get<Transition[]>(`/v1/runs/${run.run_id}/transitions`);
-    const results = transitions
-      .map(({ transition }) => transition)
-      .filter(({ type }) => type === 'StepCompleted' || type === 'StepFailed');
+    const results = transitions.filter(({ type }) => type === 'StepCompleted' || type === 'StepFailed');
     expect(new Set(results.map(({ stepId }) => stepId)).size, `each step of ${order.n} has one result`).toBe(
       results.length,
     );
-    expect(
-      transitions.filter(({ transition }) => /^Run(Completed|Failed|Cancelled)$/.test(transition.type)),
-    ).toHaveLength(1);
-    expect(transitions.filter(({ transition }) => transition.type === 'RunScheduled')).toHaveLength(1);
+    expect(transitions.filter(({ type }) => /^Run(Completed|Failed|Cancelled)$/.test(type))).toHaveLength(1);
+    expect(transitions.filter(({ type }) => type === 'RunScheduled')).toHaveLength(1);
     if (run.status !== 'Completed') continue;
     expect(run.output).toEqual({ n: order.n, told: order.n, child: { n: order.n, step: 'only' } });
     expect(results).toHaveLength(7);
