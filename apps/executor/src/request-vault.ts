@@ -1,5 +1,5 @@
-import { canonical } from '#core/json.js';
 import type { Json } from '#core/words.js';
+import { shownRequest } from '#protocol/gateway.request.js';
 
 const BYTES_MAX = 256 * 1024 * 1024;
 
@@ -11,7 +11,7 @@ export class RequestVault {
   private readonly requests = new Map<string, Json>();
   private size = 0;
 
-  /** @returns what may be logged and shown: no keys, no headers */
+  /** @returns what may be logged and shown: no keys, neither in headers nor in the URL */
   keep(runId: string, stepId: string, request: Json): Json {
     const key = `${runId}.${stepId}`;
     this.drop(key);
@@ -21,8 +21,7 @@ export class RequestVault {
       if (this.size <= BYTES_MAX) break;
       this.drop(oldest);
     }
-    const { auth_key: _key, headers: _headers, ...shown } = JSON.parse(request) as Record<string, unknown>;
-    return canonical(shown);
+    return shownRequest(request);
   }
 
   find(runId: string, stepId: string): Json | undefined {
