@@ -15,21 +15,17 @@ const TICKS_AHEAD = 40 * YEAR;
 type LocalMs = number;
 
 /**
- * The first tick of a cron expression after an instant; see `nextTick`.
- * @returns undefined when there is none, also for a text that is no cron expression: the sync lets none through
+ * The first tick of a cron expression after an instant. Contract: semantics 5.2; `after` is the previous scheduled time, not the clock.
+ * A local time that a day leaves out (clocks forward) is skipped. Of a local time that a day has twice (clocks back) the first counts,
+ * so `30 1 * * *` fires once; but a cron for every hour of the day ticks through both, as minutes and hours go by.
+ * @returns undefined when there is none, as for 31 February, and for a text that is no cron expression: the sync lets none through
  */
 export function cronNext(text: string, after: EpochMs): EpochMs | undefined {
   const cron = parseCron(text);
   return 'mistake' in cron ? undefined : nextTick(cron, after);
 }
 
-/**
- * The first tick after an instant. Contract: semantics 5.2; `after` is the previous scheduled time, not the clock.
- * A local time that a day leaves out (clocks forward) is skipped. Of a local time that a day has twice (clocks back) the first counts,
- * so `30 1 * * *` fires once; but a cron for every hour of the day ticks through both, as minutes and hours go by.
- * @returns undefined when there is none, as for 31 February
- */
-export function nextTick(cron: Cron, after: EpochMs): EpochMs | undefined {
+function nextTick(cron: Cron, after: EpochMs): EpochMs | undefined {
   const everyHour = cron.hours.length === 24;
   let from = after;
   let offset = offsetAt(cron.zone, from);

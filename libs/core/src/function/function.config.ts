@@ -10,10 +10,20 @@ export interface FunctionConfig {
   /** Attempts beyond the first: 0 to 20. */
   readonly retries: number;
   readonly concurrency?: { readonly step: readonly ConcurrencyLimit[]; readonly fn: readonly ConcurrencyLimit[] };
-  readonly throttle?: { readonly limit: number; readonly periodMs: number; readonly burst: number; readonly key?: string };
+  readonly throttle?: {
+    readonly limit: number;
+    readonly periodMs: number;
+    readonly burst: number;
+    readonly key?: string;
+  };
   readonly rateLimit?: { readonly limit: number; readonly periodMs: number; readonly key?: string };
   readonly debounce?: { readonly periodMs: number; readonly key?: string; readonly timeoutMs?: number };
-  readonly batch?: { readonly maxSize: number; readonly timeoutMs: number; readonly key?: string; readonly if?: string };
+  readonly batch?: {
+    readonly maxSize: number;
+    readonly timeoutMs: number;
+    readonly key?: string;
+    readonly if?: string;
+  };
   readonly singleton?: { readonly key?: string; readonly mode: 'skip' | 'cancel' };
   /** CEL over `event`. */
   readonly idempotency?: string;
@@ -25,8 +35,7 @@ export interface FunctionConfig {
 }
 
 export type Trigger =
-  | { readonly event: string; readonly expression?: string }
-  | { readonly cron: string; readonly jitterMs?: number };
+  { readonly event: string; readonly expression?: string } | { readonly cron: string; readonly jitterMs?: number };
 
 export interface ConcurrencyLimit {
   readonly limit: number;
