@@ -32,7 +32,7 @@ export interface RawCall {
   readonly at: number;
 }
 
-/** What to answer. A function takes the connection into its own hands. */
+/** What to answer; a text goes out as it is. A function takes the connection into its own hands. */
 export type Answer =
   | { readonly status: number; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>>; readonly sdk?: boolean }
   | ((request: IncomingMessage, response: ServerResponse) => void | Promise<void>);
@@ -169,8 +169,8 @@ export class RawApp {
 }
 
 /** The run is complete. */
-export function done(body: unknown = null): Answer {
-  return { status: 200, body };
+export function done(output: unknown = null): Answer {
+  return { status: 200, body: JSON.stringify(output) };
 }
 
 /** Steps to do, or done. */

@@ -71,7 +71,9 @@ export class Desk {
   /** An aggregate as it stands: active, or ended a short while ago. */
   async peek(space: string, id: string): Promise<Aggregate | undefined> {
     const hot = this.hot.get(id);
-    if (hot?.room.space === space && hot.state) return hot.state;
+    // What is over and has been written is only a tombstone that a late command has brought back.
+    const isTombstone = hot?.state && hot.room.isOver(hot.state) && !hot.dirty;
+    if (hot?.room.space === space && hot.state && !isTombstone) return hot.state;
     const recent = this.recent.get(id);
     if (recent) return recent;
     const stored = await this.store.load(space, id);
