@@ -33,21 +33,32 @@ export interface ConfigChange {
   readonly body: AppVersion | FunctionVersion | undefined;
 }
 
-/** Apps, functions and what else people configure. Every write leaves its change in the outbox, in the same transaction. */
+/**
+ * Apps, functions and what else people configure. Every write leaves its change in the outbox, in the same transaction. Every method
+ * throws control_plane_unavailable where the store cannot be reached; nothing is changed then.
+ */
 export abstract class ControlPlane {
   /**
    * Makes an app's functions exactly those of the request: new ones appear, missing ones are archived, changed ones get a new version.
    * All or nothing. Equal checksum, same URL and no stored error: nothing changes and `modified` is false.
-   * Ids are deterministic: app from (env, name), function from (app, slug).
+   * Ids are deterministic: app from (env, name), function from (app, slug). An app that was removed, and a function that was missing,
+   * come back with their ids and go on with their versions. A version rises when the function's own configuration changes.
+   * Whoever was only asked for at the URL (see `syncFailed`) is replaced.
+   * @throws app_id_missing, app_invalid when two functions have one slug
    */
   abstract sync(request: SyncRequest): Promise<SyncResult>;
-  /** Notes that an app at `url` could not be synced. Makes a placeholder app where the URL is unknown. */
+  /**
+   * Notes that the app at `url` could not be synced: runs go on, the next sync is a whole one. Makes a placeholder app, its URL for a
+   * name and with an empty checksum, where the URL is unknown. The same error again is no change.
+   */
   abstract syncFailed(
     env: Env,
     url: string,
     error: { readonly code: string; readonly message: string },
   ): Promise<AppVersion>;
+  /** Live ones, by name. */
   abstract apps(env: Env): Promise<readonly AppVersion[]>;
+  /** By app and slug. @param options archived: archived ones too */
   abstract functions(env: Env, options?: { readonly archived?: boolean }): Promise<readonly FunctionVersion[]>;
   /** Takes an app and its functions away. @throws app_unknown */
   abstract removeApp(env: Env, appId: string): Promise<void>;

@@ -1,0 +1,58 @@
+import type { AppVersion, FunctionConfig, FunctionVersion } from '#core/function/function.config.js';
+import { canonical } from '#core/json.js';
+import type { ConfigChange } from '#ports/control-plane.port.js';
+import type { AppEntity, FunctionEntity, OutboxEntity } from './control-plane.entities.js';
+
+export function appToRow(app: AppVersion): AppEntity {
+  const { id, env, name, url, method, sdk, framework, checksum, syncedAt } = app;
+  return {
+    id,
+    env,
+    name,
+    url,
+    method,
+    sdk,
+    framework,
+    appVersion: app.appVersion ?? null,
+    checksum,
+    syncedAt,
+    errorCode: app.error?.code ?? null,
+    errorMessage: app.error?.message ?? null,
+    archivedAt: app.archivedAt ?? null,
+  };
+}
+
+export function appOfRow(row: AppEntity): AppVersion {
+  const { id, env, name, url, sdk, framework, checksum, syncedAt } = row;
+  return {
+    id,
+    env,
+    name,
+    url,
+    method: row.method as AppVersion['method'],
+    sdk,
+    framework,
+    ...(row.appVersion !== null && { appVersion: row.appVersion }),
+    checksum,
+    syncedAt,
+    ...(row.errorCode !== null && { error: { code: row.errorCode, message: row.errorMessage ?? '' } }),
+    ...(row.archivedAt !== null && { archivedAt: row.archivedAt }),
+  };
+}
+
+export function functionToRow(fn: FunctionVersion): FunctionEntity {
+  const { id, env, appId, version, config } = fn;
+  return { id, env, appId, slug: config.slug, version, config: canonical(config), archivedAt: fn.archivedAt ?? null };
+}
+
+export function functionOfRow(row: FunctionEntity, appName: string): FunctionVersion {
+  const { id, env, appId, version } = row;
+  const config = JSON.parse(row.config) as FunctionConfig;
+  return { id, env, appId, appName, version, config, ...(row.archivedAt !== null && { archivedAt: row.archivedAt }) };
+}
+
+export function changeOfRow(row: OutboxEntity): ConfigChange {
+  const { id, key, env } = row;
+  const body = row.body === null ? undefined : (JSON.parse(row.body) as AppVersion | FunctionVersion);
+  return { id, kind: row.kind as ConfigChange['kind'], key, env, body };
+}

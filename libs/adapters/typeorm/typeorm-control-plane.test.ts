@@ -1,0 +1,105 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { DatabaseSync } from 'node:sqlite';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { DEFAULT_ENV } from '#core/words.js';
+import { aSync, controlPlaneContract } from '#testkit/contracts/control-plane.contract.js';
+import { ManualClock } from '#testkit/manual-clock.js';
+import { SeededIds } from '#testkit/seeded-ids.js';
+import { openControlPlane } from './typeorm-control-plane.js';
+
+const parts = () => ({ clock: new ManualClock(), ids: new SeededIds() });
+
+controlPlaneContract('TypeORM on SQLite in memory', () => {
+  const plane = openControlPlane({ path: ':memory:', ...parts() });
+  return Promise.resolve({ plane, dispose: () => plane.close() });
+});
+
+controlPlaneContract(
+  'TypeORM on a SQLite file',
+  async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'millrace-control-'));
+    const options = { path: join(dir, 'control.db'), ...parts() };
+    let plane = openControlPlane(options);
+    return {
+      plane,
+      reopen: async () => {
+        await plane.close();
+        plane = openControlPlane(options);
+        return plane;
+      },
+      dispose: async () => {
+        await plane.close();
+        await rm(dir, { recursive: true, force: true });
+      },
+    };
+  },
+  10,
+);
+
+describe('the file', () => {
+  let dir: string;
+  let path: string;
+  beforeEach(async () => {
+    dir = await mkdtemp(join(tmpdir(), 'millrace-control-'));
+    path = join(dir, 'control.db');
+  });
+  afterEach(() => rm(dir, { recursive: true }));
+
+  it('that is none of ours is refused, and tried again with the next call', async () => {
+    await writeFile(
+      path,
+      'no database at all, but quite long enough to have a header of one hundred bytes or more, as one would have',
+    );
+    const plane = openControlPlane({ path, ...parts() });
+    await expect(plane.apps(DEFAULT_ENV)).rejects.toMatchObject({ code: 'control_plane_unavailable' });
+
+    await rm(path);
+    expect(await plane.apps(DEFAULT_ENV)).toEqual([]);
+    await plane.close();
+  });
+
+  it('of a newer version is refused', async () => {
+    const plane = openControlPlane({ path, ...parts() });
+    await plane.sync(aSync());
+    await plane.close();
+    const db = new DatabaseSync(path);
+    db.exec(`INSERT INTO migrations (timestamp, name) VALUES (9999999999999, 'FromTheFuture9999999999999')`);
+    db.close();
+
+    const older = openControlPlane({ path, ...parts() });
+    await expect(older.apps(DEFAULT_ENV)).rejects.toMatchObject({ code: 'data_dir_newer' });
+    await older.close();
+  });
+
+  it('is not touched before the first call, and no more after a close', async () => {
+    const plane = openControlPlane({ path: join(dir, 'later', 'control.db'), ...parts() });
+    await plane.close();
+    await expect(plane.apps(DEFAULT_ENV)).rejects.toMatchObject({ code: 'control_plane_unavailable' });
+    await rm(join(dir, 'later')).then(
+      () => expect.fail('the folder was made'),
+      (error: NodeJS.ErrnoException) => expect(error.code).toBe('ENOENT'),
+    );
+  });
+
+  it('holds a schema that TypeORM finds as its entities say', async () => {
+    const { DataSource } = await import('typeorm');
+    const { ENTITIES } = await import('./control-plane.entities.js');
+    const { NodeSqliteDatabase } = await import('./node-sqlite.driver.js');
+    const plane = openControlPlane({ path, ...parts() });
+    await plane.sync(aSync());
+    await plane.close();
+
+    const source = new DataSource({
+      type: 'better-sqlite3',
+      driver: NodeSqliteDatabase,
+      database: path,
+      entities: ENTITIES,
+    });
+    await source.initialize();
+    const { upQueries } = await source.driver.createSchemaBuilder().log();
+    await source.destroy();
+    expect(upQueries.map(({ query }) => query)).toEqual([]);
+  });
+});

@@ -1,0 +1,133 @@
+import { Fault } from '#core/faults.js';
+import type { AppVersion, FunctionVersion } from '#core/function/function.config.js';
+import type { Env } from '#core/words.js';
+import type { Clock } from '#ports/clock.port.js';
+import { ControlPlane, type ConfigChange, type SyncRequest, type SyncResult } from '#ports/control-plane.port.js';
+import type { Ids } from '#ports/ids.port.js';
+import type { ControlPlaneStore, ControlPlaneTables } from './control-plane.store.js';
+import { appIdOf, isPlaceholder, placeholder, planSync } from './sync.plan.js';
+
+export interface ControlPlaneOptions {
+  /** The database file; made when it is not there. `:memory:` keeps nothing. */
+  readonly path: string;
+  readonly clock: Clock;
+  readonly ids: Ids;
+}
+
+/** The control plane in a relational database. Every method throws control_plane_unavailable when that cannot be reached, and nothing is changed then. */
+export function openControlPlane(options: ControlPlaneOptions): ControlPlane {
+  return new TypeormControlPlane(options);
+}
+
+/** Opens its database, and loads TypeORM, with the first call: that takes longer than everything else at the start of a server. */
+class TypeormControlPlane extends ControlPlane {
+  private store: Promise<ControlPlaneStore> | undefined;
+  /** The embedded database has one connection, and with it one transaction: calls go one after another. */
+  private last: Promise<unknown> = Promise.resolve();
+  private closed = false;
+
+  constructor(private readonly options: ControlPlaneOptions) {
+    super();
+  }
+
+  override sync(request: SyncRequest): Promise<SyncResult> {
+    const syncId = this.options.ids.uuid();
+    return this.transaction(async (tables) => {
+      const app = await tables.app(appIdOf(request.env, request.appName));
+      const functions = app ? await tables.functionsOf(app) : [];
+      const others = (await tables.appsAt(request.env, request.url)).filter(({ id }) => id !== app?.id);
+      const before = { app, functions, placeholders: others.filter(isPlaceholder) };
+
+      const plan = planSync(before, request, this.options.clock.now());
+      if (!plan) return { modified: false, syncId, app: app!, functions: live(functions), archived: [] };
+
+      for (const replaced of plan.replaced) await tables.dropApp(replaced);
+      await tables.putApp(plan.app);
+      for (const fn of plan.changed) await tables.putFunction(fn);
+      return { modified: true, syncId, app: plan.app, functions: plan.live, archived: plan.archived };
+    });
+  }
+
+  override syncFailed(env: Env, url: string, error: NonNullable<AppVersion['error']>): Promise<AppVersion> {
+    return this.transaction(async (tables) => {
+      const known = live(await tables.appsAt(env, url));
+      const failed = known.length > 0 ? known.map((app) => ({ ...app, error })) : [placeholder(env, url, error)];
+      for (const app of failed) {
+        const before = known.find(({ id }) => id === app.id)?.error;
+        if (before?.code !== error.code || before.message !== error.message) await tables.putApp(app);
+      }
+      return failed.reduce((newest, app) => (app.syncedAt > newest.syncedAt ? app : newest));
+    });
+  }
+
+  override apps(env: Env): Promise<readonly AppVersion[]> {
+    return this.transaction(async (tables) => live(await tables.apps(env)));
+  }
+
+  override functions(env: Env, { archived = false } = {}): Promise<readonly FunctionVersion[]> {
+    return this.transaction(async (tables) => {
+      const all = await tables.functions(env);
+      return archived ? all : live(all);
+    });
+  }
+
+  override removeApp(env: Env, appId: string): Promise<void> {
+    return this.transaction(async (tables) => {
+      const app = await tables.app(appId);
+      if (!app || app.env !== env || app.archivedAt !== undefined) throw new Fault('app_unknown', { appId });
+      if (isPlaceholder(app)) return tables.dropApp(app);
+      // Kept with its functions: when it comes back, they have their ids and go on with their versions.
+      const archivedAt = this.options.clock.now();
+      await tables.putApp({ ...app, archivedAt });
+      for (const fn of live(await tables.functionsOf(app))) await tables.putFunction({ ...fn, archivedAt });
+    });
+  }
+
+  override outbox(limit: number): Promise<readonly ConfigChange[]> {
+    return this.transaction((tables) => tables.outbox(limit));
+  }
+
+  override taken(upToId: number): Promise<void> {
+    return this.transaction((tables) => tables.forget(upToId));
+  }
+
+  override async close(): Promise<void> {
+    this.closed = true;
+    await this.last;
+    await (await this.store)?.close();
+  }
+
+  private transaction<T>(work: (tables: ControlPlaneTables) => Promise<T>): Promise<T> {
+    if (this.closed) {
+      const message = 'The control plane is closed.';
+      return Promise.reject(new Fault('control_plane_unavailable', {}, { message }));
+    }
+    const result = this.last.then(async () => {
+      try {
+        return await (await this.opened()).transaction(work);
+      } catch (error) {
+        if (error instanceof Fault) throw error;
+        throw new Fault('control_plane_unavailable', {}, { cause: error });
+      }
+    });
+    this.last = result.catch(() => {});
+    return result;
+  }
+
+  private opened(): Promise<ControlPlaneStore> {
+    this.store ??= open(this.options.path).catch((error: unknown) => {
+      this.store = undefined;
+      throw error;
+    });
+    return this.store;
+  }
+}
+
+async function open(path: string): Promise<ControlPlaneStore> {
+  const { ControlPlaneStore } = await import('./control-plane.store.js');
+  return ControlPlaneStore.open(path);
+}
+
+function live<T extends { readonly archivedAt?: number }>(all: readonly T[]): readonly T[] {
+  return all.filter(({ archivedAt }) => archivedAt === undefined);
+}
