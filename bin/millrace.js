@@ -1,6 +1,5 @@
 #!/usr/bin/env node
 // Old JavaScript on purpose: the Node that is too old for Millrace must be able to read this file, to say so.
-import { spawn, spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
@@ -24,12 +23,13 @@ function fail(text) {
   process.exit(1);
 }
 
-/** A checkout that was never built builds itself. What is printed meanwhile stays off stdout, which belongs to the command. */
-function build() {
+/** A checkout that was never built builds itself, once. What is printed meanwhile stays off stdout, which belongs to the command. */
+async function build() {
   const ensure = join(root, 'scripts', 'ensure.mjs');
   if (!existsSync(ensure)) fail('this installation is incomplete: it has no dist folder. Install Millrace anew.');
   if (Number(process.versions.node.split('.')[0]) < 20) sendAway();
   console.error('millrace: not built yet; building it once. (`npm start` does the same.)');
+  const { spawnSync } = await import('node:child_process');
   const { status } = spawnSync(process.execPath, [ensure], { cwd: root, stdio: ['ignore', 2, 2] });
   if (status !== 0) fail('the build failed. What is printed above says why; `npm ci && npm run build` tries again.');
 }
@@ -49,7 +49,8 @@ function sendAway() {
 }
 
 /** Runs the same command under another Node, and ends as it ends. */
-function relaunch(node) {
+async function relaunch(node) {
+  const { spawn } = await import('node:child_process');
   const child = spawn(node, [self].concat(process.argv.slice(2)), {
     // The channel carries nothing: it breaks when this process is killed outright, and the child then goes with it.
     stdio: ['inherit', 'inherit', 'inherit', 'ipc'],
@@ -72,18 +73,21 @@ function holdOnToLauncher() {
   process.channel.unref();
 }
 
-const relaunched = process.channel && process.env.MILLRACE_LAUNCHER === String(process.ppid);
-if (!existsSync(main)) build();
-if (fits(process.versions.node)) {
+async function start() {
+  const relaunched = process.channel && process.env.MILLRACE_LAUNCHER === String(process.ppid);
+  if (!existsSync(main)) await build();
+  if (!fits(process.versions.node)) {
+    const node = relaunched ? undefined : ownNode();
+    if (node === undefined) sendAway();
+    return relaunch(node);
+  }
   if (relaunched) holdOnToLauncher();
-  import(pathToFileURL(main).href).catch((error) => {
-    if (error.code === 'ERR_MODULE_NOT_FOUND')
-      fail(`${error.message}. \`npm ci && npm run build\` in ${root} puts it back.`);
-    console.error(error);
-    process.exit(1);
-  });
-} else {
-  const node = relaunched ? undefined : ownNode();
-  if (node === undefined) sendAway();
-  relaunch(node);
+  return import(pathToFileURL(main).href);
 }
+
+start().catch((error) => {
+  if (error.code === 'ERR_MODULE_NOT_FOUND')
+    fail(`${error.message}. \`npm ci && npm run build\` in ${root} puts it back.`);
+  console.error(error);
+  process.exit(1);
+});

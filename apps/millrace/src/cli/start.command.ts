@@ -1,0 +1,3 @@
+import { declareServer } from './server.command.js';
+
+export const declare = declareServer('start');
