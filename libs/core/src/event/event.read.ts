@@ -1,4 +1,5 @@
 import { Fault } from '../faults.js';
+import { isObject } from '../fields.read.js';
 import { canonical } from '../json.js';
 import { LIMITS } from '../limits.js';
 import type { Env, EpochMs } from '../words.js';
@@ -86,10 +87,6 @@ function readObject(event: Members, field: string): Members {
   const value = event[field] ?? {};
   if (!isObject(value)) throw invalid(`event ${field} must be an object`);
   return value;
-}
-
-function isObject(value: unknown): value is Members {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function invalid(message: string): Fault {

@@ -1,4 +1,5 @@
 import { Fault } from '../faults.js';
+import { isObject } from '../fields.read.js';
 import { utf8Bytes } from '../json.js';
 import { LIMITS } from '../limits.js';
 
@@ -31,8 +32,8 @@ export function readSessions(meta: Readonly<Record<string, unknown>>): Sessions 
 
 function readLayer(layer: unknown, name: string): [key: string, id: string | null][] {
   if (layer === undefined || layer === null) return [];
-  if (typeof layer !== 'object' || Array.isArray(layer)) throw invalid(`meta.${name} must be an object`);
-  return Object.entries(layer).map(([key, id]: [string, unknown]) => {
+  if (!isObject(layer)) throw invalid(`meta.${name} must be an object`);
+  return Object.entries(layer).map(([key, id]) => {
     if (key === '' || utf8Bytes(key) > LIMITS.sessionKeyBytesMax) {
       throw invalid(`a key of meta.${name} must have 1 to ${LIMITS.sessionKeyBytesMax} bytes`);
     }
