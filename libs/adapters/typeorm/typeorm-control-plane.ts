@@ -5,6 +5,7 @@ import type { Clock } from '#ports/clock.port.js';
 import { ControlPlane, type ConfigChange, type SyncRequest, type SyncResult } from '#ports/control-plane.port.js';
 import type { Ids } from '#ports/ids.port.js';
 import type { ControlPlaneStore, ControlPlaneTables } from './control-plane.store.js';
+import { isOutboxEmpty } from './outbox.peek.js';
 import { appIdOf, isPlaceholder, placeholder, planSync } from './sync.plan.js';
 
 export interface ControlPlaneOptions {
@@ -19,7 +20,7 @@ export function openControlPlane(options: ControlPlaneOptions): ControlPlane {
   return new TypeormControlPlane(options);
 }
 
-/** Opens its database, and loads TypeORM, with the first call: that takes longer than everything else at the start of a server. */
+/** Opens its database, and loads TypeORM, when it is first needed: that takes longer than all else at the start of a server. */
 class TypeormControlPlane extends ControlPlane {
   private store: Promise<ControlPlaneStore> | undefined;
   /** The embedded database has one connection, and with it one transaction: calls go one after another. */
@@ -84,6 +85,8 @@ class TypeormControlPlane extends ControlPlane {
   }
 
   override outbox(limit: number): Promise<readonly ConfigChange[]> {
+    // What a server asks first of all: mostly there is nothing, and it need not wait for TypeORM to hear so.
+    if (!this.store && !this.closed && isOutboxEmpty(this.options.path)) return Promise.resolve([]);
     return this.transaction((tables) => tables.outbox(limit));
   }
 
