@@ -19,7 +19,7 @@ import type { RunTransition, StepKind } from './run.transitions.js';
 export interface Tried {
   readonly call: Call;
   readonly startedAt: EpochMs;
-  retryAt(failed: number, retryAfterMs: number | undefined): EpochMs;
+  readonly retryAt: (failed: number, retryAfterMs: number | undefined) => EpochMs;
 }
 
 interface Reported {
