@@ -54,7 +54,6 @@ export class Ingest {
     const nameCharsMax = rules.nameCharsMax === undefined ? {} : { nameCharsMax: rules.nameCharsMax };
     const splitter = new EventSplitter();
     const events: StoredEvent[] = [];
-    let listed: boolean | undefined;
     const take = ({ value, bytes }: SplitEvent) => {
       const internalId = seed ? seededUlid(seed, events.length) : this.ids.ulid();
       const trace = sender.traceparent === undefined ? {} : { trace: sender.traceparent };
@@ -72,7 +71,7 @@ export class Ingest {
           }),
         );
       } catch (error) {
-        throw error instanceof Fault && listed ? at(error, events.length) : error;
+        throw error instanceof Fault && splitter.isList ? at(error, events.length) : error;
       }
     };
     let held = 0;
@@ -84,11 +83,10 @@ export class Ingest {
           throw new Fault('body_too_large', { bodyBytesMax: this.options.bodyBytesMax });
         if (this.heldBytes > this.options.heldBytesMax)
           throw new Fault('overloaded', { heldBytesMax: this.options.heldBytesMax });
-        listed ??= beginsList(chunk);
         for (const event of splitter.push(chunk)) take(event);
       }
       splitter.end();
-      if (rules.single && (listed || events.length !== 1))
+      if (rules.single && (splitter.isList || events.length !== 1))
         throw new Fault('event_body_invalid', {}, { message: 'Request body must contain one event object' });
       if (events.length > 0) await this.log.append(events.map(recordOfEvent));
       return events.map(({ internalId }) => internalId);
@@ -130,12 +128,6 @@ export class Ingest {
     await this.log.append([recordOfEvent(event)]);
     return internalId;
   }
-}
-
-/** Whether the first bytes of a body, if they say so, begin a list. */
-function beginsList(chunk: Uint8Array): boolean | undefined {
-  const first = Buffer.from(chunk).toString('utf8').trimStart().charAt(0);
-  return first === '' ? undefined : first === '[';
 }
 
 /** Names the event's place in its list, counted from 1. */

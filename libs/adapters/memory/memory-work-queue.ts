@@ -31,7 +31,9 @@ export class MemoryWorkQueue extends WorkQueue {
   private readonly entries = new Map<string, Entry>();
   private readonly byRun = new Map<string, Set<Entry>>();
   private readonly lines = new Map<string, Line>();
-  private readonly later = new Heap<Entry>((a, b) => a.item.dueAt < b.item.dueAt || (a.item.dueAt === b.item.dueAt && a.order < b.order));
+  private readonly later = new Heap<Entry>(
+    (a, b) => a.item.dueAt < b.item.dueAt || (a.item.dueAt === b.item.dueAt && a.order < b.order),
+  );
   /** In the order in which the leases end: all last equally long. */
   private readonly held = new Map<string, Held>();
   private readonly waiters = new Set<(lease: Lease) => void>();
@@ -132,13 +134,17 @@ export class MemoryWorkQueue extends WorkQueue {
   }
 
   override ofRun(runId: string): Promise<readonly (WorkItem & { readonly leased: boolean })[]> {
-    return Promise.resolve([...(this.byRun.get(runId) ?? [])].map(({ item, state }) => ({ ...item, leased: state === 'leased' })));
+    return Promise.resolve(
+      [...(this.byRun.get(runId) ?? [])].map(({ item, state }) => ({ ...item, leased: state === 'leased' })),
+    );
   }
 
   private lineOf(functionId: string): Line {
     let line = this.lines.get(functionId);
     if (!line) {
-      const ready = new Heap<Entry>((a, b) => a.item.rank < b.item.rank || (a.item.rank === b.item.rank && a.order < b.order));
+      const ready = new Heap<Entry>(
+        (a, b) => a.item.rank < b.item.rank || (a.item.rank === b.item.rank && a.order < b.order),
+      );
       line = { functionId, ready, readyCount: 0, running: 0, limit: LIMITS.concurrencyDefault, inRing: false };
       this.lines.set(functionId, line);
     }
