@@ -21,9 +21,6 @@ export interface ProgramStep {
   readonly race: boolean;
 }
 
-/** One thing that may happen next in the world around a run. */
-export type Happening = { readonly command: RunCommand; readonly execution?: string };
-
 /** The world around one run, without a queue or a clock of its own: what is owed is what may happen. For laws about all interleavings. */
 export class Simulation {
   readonly log: RunCommand[] = [];

@@ -6,12 +6,6 @@ import type { StepFault } from './run.ops.js';
 /** How a step came to be, for people and for History. */
 export type StepKind = 'run' | 'sleep' | 'wait' | 'signal' | 'invoke' | 'ai' | 'fetch';
 
-/** What an attempt of a call is, for History. */
-export interface CallTimes {
-  readonly attempt: number;
-  readonly startedAt: EpochMs;
-}
-
 /** What was accepted of a run, in order. The public contract; `at` is its command's. */
 export type RunTransition =
   | {
