@@ -30,7 +30,7 @@ export class CheckpointController {
   @HttpCode(200)
   async steps(@Param('runId') runId: string, @Body() body: unknown): Promise<void> {
     const now = this.clock.now();
-    const { qiId, ops } = readCheckpoint(await readJson(body, BODY_BYTES_MAX), runId, now);
+    const { qiId, generationId, ops } = readCheckpoint(await readJson(body, BODY_BYTES_MAX), runId, now);
     const seq = seqOfQiId(runId, qiId);
     if (seq === undefined) throw new Fault('checkpoint_refused', { runId }, { message: 'queue item not found' });
     const answer = await this.letterbox.ask(runId, {
@@ -39,6 +39,7 @@ export class CheckpointController {
       env: this.access.env,
       at: now,
       seq,
+      ...(generationId === undefined ? {} : { generation: generationId }),
       ops,
     });
     switch (answer.ignored) {
