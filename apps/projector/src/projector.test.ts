@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { openChdbHistory } from '#adapters/chdb/chdb-history.js';
 import { openDataDir, type DataDir } from '#adapters/local-log/data-dir.js';
 import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
 import { Fault } from '#core/faults.js';
@@ -487,3 +488,36 @@ class HalfwayHistory extends MemoryHistory {
     if (fails === 'after') throw new Fault('history_unavailable');
   }
 }
+
+describe('with the embedded engine', () => {
+  it('brings runs from the log to a page of them, over a restart of both', async () => {
+    const embedded = () => openChdbHistory({ path: join(path, 'history'), clock });
+    let engine = embedded();
+    let projector = new Projector(log, engine, clock, quiet);
+    await projector.open();
+    for (let n = 1; n <= 50; n++) await log.append([event(n), scheduled(n, n * 3), started(n, n * 3 + 1)]);
+    await projector.caughtUp();
+    await projector.close();
+    await engine.close();
+
+    await log.append([completed(7, 200), transition(8, 201, { type: 'RunCancelled', at: AT + 9, by: 'api' })]);
+    engine = embedded();
+    projector = new Projector(log, engine, clock, quiet);
+    await projector.open();
+    await projector.caughtUp();
+
+    expect((await engine.events(DEFAULT_ENV, { limit: 100 })).length).toBe(50);
+    expect((await engine.runs(DEFAULT_ENV, { limit: 100, statuses: ['Running'] })).length).toBe(48);
+    expect(await engine.runs(DEFAULT_ENV, { limit: 100, statuses: ['Completed', 'Cancelled'] })).toMatchObject([
+      { runId: idOf(8), status: 'Cancelled', startedAt: AT + 1, endedAt: AT + 9 },
+      { runId: idOf(7), status: 'Completed', startedAt: AT + 1, output: '7' },
+    ]);
+    expect((await engine.transitions(DEFAULT_ENV, idOf(7))).map(({ type }) => type)).toEqual([
+      'RunScheduled',
+      'RunStarted',
+      'RunCompleted',
+    ]);
+    await projector.close();
+    await engine.close();
+  });
+});

@@ -1,5 +1,5 @@
 /** A value of a bound parameter; the placeholder in the statement names its type: `{limit:UInt32}`. */
-export type SqlValue = string | number | readonly string[];
+type SqlValue = string | number | readonly string[];
 export type SqlParams = Readonly<Record<string, SqlValue>>;
 /** A row by column name, as JSONEachRow carries it. Whole numbers may come as text: read them with `Number`. */
 export type SqlRow = Readonly<Record<string, unknown>>;

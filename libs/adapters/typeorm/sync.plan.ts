@@ -6,7 +6,7 @@ import type { Env, EpochMs } from '#core/words.js';
 import type { SyncRequest } from '#ports/control-plane.port.js';
 
 export const appIdOf = (env: Env, name: string): string => derivedUuid('app', env, name);
-export const functionIdOf = (appId: string, slug: string): string => derivedUuid('function', appId, slug);
+const functionIdOf = (appId: string, slug: string): string => derivedUuid('function', appId, slug);
 
 /** What stands before a sync. */
 export interface BeforeSync {

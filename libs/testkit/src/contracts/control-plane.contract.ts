@@ -14,7 +14,7 @@ export interface ControlPlaneUnderTest {
 const URL = 'http://localhost:3000/api/inngest';
 const UNREACHABLE = { code: 'unreachable', message: 'connect ECONNREFUSED' };
 
-export function aFunction(slug: string, over: Partial<FunctionConfig> = {}): FunctionConfig {
+function aFunction(slug: string, over: Partial<FunctionConfig> = {}): FunctionConfig {
   return {
     slug,
     name: slug,

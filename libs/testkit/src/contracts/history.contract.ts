@@ -26,7 +26,7 @@ const HOUR = 3_600_000;
 /** Sorts as the n-th. */
 const idOf = (n: number): string => `01KG${String(n).padStart(22, '0')}`;
 
-export function anEvent(env: string, n: number, over: Partial<EventRow> = {}): EventRow {
+function anEvent(env: string, n: number, over: Partial<EventRow> = {}): EventRow {
   return {
     internalId: idOf(n),
     env,
@@ -41,7 +41,7 @@ export function anEvent(env: string, n: number, over: Partial<EventRow> = {}): E
   };
 }
 
-export function aRun(env: string, n: number, over: Partial<RunRow> = {}): RunRow {
+function aRun(env: string, n: number, over: Partial<RunRow> = {}): RunRow {
   return {
     runId: idOf(n),
     env,
@@ -65,7 +65,7 @@ export function aRun(env: string, n: number, over: Partial<RunRow> = {}): RunRow
   };
 }
 
-export function aTransition(
+function aTransition(
   env: string,
   run: number,
   offset: number,
