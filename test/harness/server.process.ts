@@ -65,7 +65,7 @@ export class Server {
 
   /** Starts it, or starts it again on the same folder and port. @param flags in place of those it had */
   async start(flags: Flags = {}): Promise<void> {
-    const { mode = 'dev', clocked = process.env['CLOCKED'] !== undefined } = this.options;
+    const { mode = 'dev', clocked = false } = this.options;
     const all: Flags = {
       ...(mode === 'dev' ? DEFAULTS : { 'no-poll': true, 'retry-interval': 0.1 }),
       host: '127.0.0.1',
