@@ -127,6 +127,8 @@ function failStep(draft: Draft, tried: Tried, op: Extract<Op, { op: 'StepFailed'
 function retryErrored(draft: Draft, tried: Tried, { noRetry, retryAfterMs }: Ops, gain: Gain): boolean {
   if (gain.errored.length === 0) return false;
   const { call, startedAt } = tried;
+  // A call that has brought its own step is done with; another step that failed in it is found again by the function.
+  if (isResolved(draft.stepOf(call.target))) return false;
   const headway = call.target === ENTRY && gain.resolved.length > 0;
   const failure = { noRetry, ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
   const retry = draft.retryOf(headway ? { ...tried, call: { ...call, progressed: true } } : tried, failure, true);

@@ -57,8 +57,8 @@ function planned(t: Planned, run: Run): readonly Effect[] {
   if (isEnded(run)) return [];
   if (t.kind === 'invoke') return [invoked(t, run)];
   if (t.kind !== 'signal' || t.signal === undefined || isResolved(run.steps[t.stepId])) return [];
-  const { signal, stepId, at, conflict = 'fail' } = t;
-  const command = { type: 'ClaimSignal', env: run.env, signal, at, runId: run.id, stepId, conflict } as const;
+  const { signal, stepId, at, conflict = 'fail', until = at } = t;
+  const command = { type: 'ClaimSignal', env: run.env, signal, at, runId: run.id, stepId, conflict, until } as const;
   return [{ kind: 'command', key: signalKey(run.env, signal), command }];
 }
 

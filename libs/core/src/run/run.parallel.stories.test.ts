@@ -314,6 +314,12 @@ describe('a call of one step', () => {
       .when(answers('a', [done('s'), errored('a')]))
       .thenOwes('call a attempt 2 in 30000', 'enter'));
 
+  it('that brings its own step is done with, also where another failed in it', () =>
+    given(...one)
+      .when(answers('a', [errored('x'), done('a')]))
+      .thenTells('CallSettled a', 'StepCompleted a')
+      .thenOwes('call b'));
+
   it('is taken back when an entry brings its step', () =>
     given(...begun, replies([planned('a', true), planned('b', true)]), answers('a', [done('a')]))
       .when(replies([done('b')]))

@@ -15,7 +15,7 @@ const AT = 1_000;
 const base = { env: 'env', signal: 'go', at: AT } as const;
 
 function claim(runId: string, stepId = 's', conflict: 'fail' | 'replace' = 'fail'): SignalCommand {
-  return { ...base, type: 'ClaimSignal', runId, stepId, conflict };
+  return { ...base, type: 'ClaimSignal', runId, stepId, conflict, until: AT + 100 };
 }
 
 function release(runId: string, stepId = 's'): SignalCommand {
@@ -93,6 +93,15 @@ describe('a signal', () => {
     expect(after(claim('A', 's'), claim('A', 't'), release('A', 's'))).toBeDefined();
     expect(after(claim('A', 's'), claim('A', 't'), release('A', 's'), release('A', 't'))).toBeUndefined();
     expect(lines(decideSignal(after(claim('A'), release('A')), claim('B')))).toEqual(['SignalClaimed B.s']);
+  });
+
+  it('is held no longer than its wait', () => {
+    const late = { at: AT + 100 };
+    expect(lines(decideSignal(after(claim('A')), { ...send, at: AT + 99 }))).toEqual(['SignalDelivered A.s']);
+    expect(lines(decideSignal(after(claim('A')), { ...send, ...late }))).toEqual(['no_waiter']);
+    const next = decideSignal(after(claim('A')), { ...claim('B'), ...late, until: AT + 500 } as SignalCommand);
+    expect(lines(next)).toEqual(['SignalClaimed B.s']);
+    expect(lines(decideSignal(next.next, { ...send, at: AT + 499 }))).toEqual(['SignalDelivered B.s']);
   });
 
   it('is not given back by another', () => {

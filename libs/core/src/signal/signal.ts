@@ -4,7 +4,12 @@ import { unreachable, type Env, type EpochMs, type Json } from '../words.js';
 
 /** Who waits for a signal: one run at a time, per environment and name. Contract 17.5. */
 export interface Signal {
-  readonly holder: { readonly runId: string; readonly stepIds: readonly string[] };
+  readonly holder: {
+    readonly runId: string;
+    readonly stepIds: readonly string[];
+    /** When the last of them gives up. Nobody holds a name for longer, whatever became of the word that it is given back. */
+    readonly until: EpochMs;
+  };
 }
 
 interface SignalCommandBase {
@@ -22,13 +27,20 @@ export type SignalCommand =
       readonly runId: string;
       readonly stepId: string;
       readonly conflict: 'fail' | 'replace';
+      readonly until: EpochMs;
     })
   | (SignalCommandBase & { readonly type: 'ReleaseSignal'; readonly runId: string; readonly stepId: string })
   | (SignalCommandBase & { readonly type: 'SendSignal'; readonly data: Json });
 
 export type SignalTransition =
   /** A run that takes the name from another leaves that one to its timeout. */
-  | { readonly type: 'SignalClaimed'; readonly at: EpochMs; readonly runId: string; readonly stepId: string }
+  | {
+      readonly type: 'SignalClaimed';
+      readonly at: EpochMs;
+      readonly runId: string;
+      readonly stepId: string;
+      readonly until: EpochMs;
+    }
   | {
       readonly type: 'SignalRefused';
       readonly at: EpochMs;
@@ -57,17 +69,17 @@ export function signalKey(env: Env, signal: string): string {
 }
 
 export function decideSignal(signal: Signal | undefined, command: SignalCommand): SignalDecision {
-  const holder = signal?.holder;
   const { at } = command;
+  const holder = signal && signal.holder.until > at ? signal.holder : undefined;
   switch (command.type) {
     case 'ClaimSignal': {
-      const { runId, stepId, conflict } = command;
+      const { runId, stepId, conflict, until } = command;
       if (holds(signal, runId, stepId)) return ignore(signal, 'already_holder');
       // A run that waits twice is no conflict with itself.
       if (holder && holder.runId !== runId && conflict === 'fail') {
         return accept(signal, { type: 'SignalRefused', at, runId, stepId, holder: holder.runId });
       }
-      return accept(signal, { type: 'SignalClaimed', at, runId, stepId });
+      return accept(signal, { type: 'SignalClaimed', at, runId, stepId, until });
     }
     case 'ReleaseSignal': {
       const { runId, stepId } = command;
@@ -102,16 +114,16 @@ function accept(signal: Signal | undefined, ...transitions: readonly SignalTrans
 
 /** Who waits after one more transition. */
 export function evolveSignal(signal: Signal | undefined, t: SignalTransition): Signal | undefined {
-  const mine = signal?.holder.runId === t.runId ? signal.holder.stepIds : [];
+  const { stepIds: mine, until } = signal?.holder.runId === t.runId ? signal.holder : { stepIds: [], until: 0 };
   switch (t.type) {
     case 'SignalClaimed':
-      return { holder: { runId: t.runId, stepIds: [...mine, t.stepId] } };
+      return { holder: { runId: t.runId, stepIds: [...mine, t.stepId], until: Math.max(until, t.until) } };
     case 'SignalRefused':
       return signal;
     case 'SignalReleased':
     case 'SignalDelivered': {
       const stepIds = mine.filter((stepId) => stepId !== t.stepId);
-      return stepIds.length === 0 ? undefined : { holder: { runId: t.runId, stepIds } };
+      return stepIds.length === 0 ? undefined : { holder: { runId: t.runId, stepIds, until } };
     }
     default:
       return unreachable(t);
