@@ -1,6 +1,8 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { Fault } from '#core/faults.js';
 import { type SourceProcess, startSource } from '#testkit/source-process.js';
@@ -69,6 +71,17 @@ describe('a data folder', () => {
     await dir.close();
     await dir.close();
     await openDataDir(path).close();
+  });
+
+  it('stays locked when nobody holds on to what it was opened as', async () => {
+    openDataDir(path);
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    for (let i = 0; i < 5; i++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      collect();
+    }
+    expect(await start(path).line()).toMatch(/^data_dir_in_use /);
   });
 
   it('is made, with those above it, where that is asked for', async () => {

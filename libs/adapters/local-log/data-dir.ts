@@ -11,6 +11,8 @@ import { isBusy, messageOf } from './sqlite-file.js';
  * systems closing any descriptor of a file gives up all locks of the process on it.
  */
 const LOCK = 'lock.db';
+/** The locks of this process. A connection that nobody refers to would be collected, and its lock be gone. */
+const held = new Set<DatabaseSync>();
 /** Says who holds the lock. Only a hint: it outlives a killed process. */
 const OWNER = 'lock.pid';
 
@@ -40,6 +42,7 @@ export function openDataDir(path: string, options: DataDirOptions = {}): DataDir
   const dir = resolve(path);
   prepare(dir, options.create ?? false);
   const lock = takeLock(dir);
+  held.add(lock);
   const checkpointer = new Checkpointer();
   let open = true;
   return {
@@ -52,6 +55,7 @@ export function openDataDir(path: string, options: DataDirOptions = {}): DataDir
       await checkpointer.close();
       rmSync(join(dir, OWNER), { force: true });
       lock.close();
+      held.delete(lock);
     },
   };
 }

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { DEFAULT_ENV, type Position } from '#core/words.js';
 import type { DeadLetter, LogRecord, PlacedRecord, Topic } from '#ports/event-log.port.js';
 import { eventLogContract } from '#testkit/contracts/event-log.contract.js';
-import { ManualClock } from '#testkit/manual-clock.js';
+import { ManualClock, settle } from '#testkit/manual-clock.js';
 import { startSource } from '#testkit/source-process.js';
 import { type DataDir, openDataDir } from './data-dir.js';
 import { LocalEventLog, type LocalEventLogOptions } from './local-event-log.js';
@@ -97,22 +97,43 @@ describe('the local log', () => {
     it('shows nobody a record that is not durable yet', async () => {
       const disk = slowDisk();
       const log = open({ sync: disk.sync });
-      const seen: unknown[] = [];
-      await log.subscribe('commands', undefined, (batch) => void seen.push(...batch.map(({ body }) => body)));
-      let acknowledged = false;
-      const append = log.append([record('a', 1, { at: 7 })]).then(() => (acknowledged = true));
+      const first = log.append([record('a', 1, { at: 1 })]);
       await disk.busy();
-      expect(await log.read('commands', undefined, 10)).toEqual([]);
-      expect(await log.ends('commands')).toEqual([at(0)]);
-      expect(await log.positionAt('commands', 7)).toEqual([at(0)]);
-      await expect(log.subscribe('commands', at(1), () => undefined)).rejects.toMatchObject({
+      disk.finish();
+      await first;
+
+      const inbox = () => {
+        const bodies: unknown[] = [];
+        const both = Promise.withResolvers<void>();
+        const take = (batch: readonly PlacedRecord[]) => {
+          bodies.push(...batch.map(({ body }) => body));
+          if (bodies.length >= 2) both.resolve();
+        };
+        return { bodies, take, both: both.promise };
+      };
+      const [early, late] = [inbox(), inbox()];
+      await log.subscribe('commands', undefined, early.take);
+      let acknowledged = false;
+      const second = log.append([record('a', 2, { at: 2 })]).then(() => (acknowledged = true));
+      await disk.busy();
+      await log.subscribe('commands', undefined, late.take);
+      expect(await log.read('commands', undefined, 10)).toHaveLength(1);
+      expect(await log.read('commands', at(1), 10)).toEqual([]);
+      expect(await log.ends('commands')).toEqual([at(1)]);
+      expect(await log.positionAt('commands', 2)).toEqual([at(1)]);
+      await expect(log.subscribe('commands', at(2), () => undefined)).rejects.toMatchObject({
         code: 'position_unknown',
       });
-      expect([acknowledged, seen]).toEqual([false, []]);
+      await settle();
+      expect([acknowledged, early.bodies, late.bodies]).toEqual([false, [1], [1]]);
+
       disk.finish();
-      await append;
-      expect(await log.read('commands', undefined, 10)).toHaveLength(1);
-      expect(seen).toEqual([1]);
+      await Promise.all([second, early.both, late.both]);
+      expect(await log.read('commands', undefined, 10)).toHaveLength(2);
+      expect([early.bodies, late.bodies]).toEqual([
+        [1, 2],
+        [1, 2],
+      ]);
     });
 
     it('keeps the older record of a compacted key until the newer one is durable', async () => {

@@ -12,6 +12,7 @@ import {
   type Subscription,
   type Topic,
 } from '#ports/event-log.port.js';
+import { recordOfDeadLetter } from '#ports/records.js';
 import type { DataDir } from './data-dir.js';
 import { LogFile, type UnreadableRecord } from './log.file.js';
 import { TOPIC_TABLES } from './log.schema.js';
@@ -316,17 +317,7 @@ export class LocalEventLog extends EventLog {
       bytes: Buffer.from(record.bytes).toString('base64'),
       reason,
     };
-    const env = kind?.env ?? DEFAULT_ENV;
-    const letter = {
-      topic: 'dead-letters',
-      key,
-      type: 'DeadLetter',
-      schema: 1,
-      env,
-      at: this.options.clock.now(),
-      body,
-    } as const;
-    await this.append([letter]);
+    await this.append([recordOfDeadLetter(body, kind?.env ?? DEFAULT_ENV, this.options.clock.now())]);
     this.filed.add(key);
     process.emitWarning(`${fault.message} ${JSON.stringify(fault.data)}`, { code: fault.code });
   }

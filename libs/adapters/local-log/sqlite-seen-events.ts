@@ -19,7 +19,7 @@ export class SqliteSeenEvents extends SeenEvents {
     super();
     const { db } = file;
     this.positions = new ReaderPositions(db, 'seen');
-    this.find = db.prepare('SELECT internal_id, partition, offset FROM seen WHERE scope = ? AND event_id = ?');
+    this.find = db.prepare('SELECT internal_id, partition, offset, at FROM seen WHERE scope = ? AND event_id = ?');
     this.insert = db.prepare(
       'INSERT OR IGNORE INTO seen (scope, event_id, internal_id, partition, offset, at) VALUES (?, ?, ?, ?, ?, ?)',
     );
@@ -30,14 +30,14 @@ export class SqliteSeenEvents extends SeenEvents {
     this.leave = file.join();
   }
 
-  override first(env: Env, functionId: string, eventId: string): Promise<SeenEvent | undefined> {
+  override first(env: Env, functionId: string, eventId: string): Promise<(SeenEvent & { at: EpochMs }) | undefined> {
     return this.file.read(() => {
       const scope = this.scopes.get(scopeOf(env, functionId));
       const row = scope === undefined ? undefined : this.find.get(scope, keyOf(eventId));
       if (!row) return undefined;
       const position = { partition: Number(row['partition']), offset: Number(row['offset']) };
       const internalId = row['internal_id'] === null ? eventId : String(row['internal_id']);
-      return { env, functionId, eventId, internalId, position };
+      return { env, functionId, eventId, internalId, position, at: Number(row['at']) };
     });
   }
 
