@@ -1,5 +1,6 @@
 import { Fault } from '#core/faults.js';
 import type { Position } from '#core/words.js';
+import { deadLetter as letterOf, recordOfDeadLetter } from '#ports/records.js';
 import type { DeadLetter, LogRecord, PlacedRecord } from '#ports/event-log.port.js';
 import type { EventRow } from '#ports/history.port.js';
 import { rowOfEvent } from './rows.of-event.js';
@@ -54,22 +55,5 @@ export class Gathered {
 }
 
 export function deadLetter(record: PlacedRecord, reason: Error): LogRecord<DeadLetter> {
-  const { topic, key, type, schema, env, at, position, body } = record;
-  return {
-    topic: 'dead-letters',
-    key: `${topic}/${position.partition}/${position.offset}`,
-    type: 'DeadLetter',
-    schema: 1,
-    env,
-    at,
-    body: {
-      origin: { topic, ...position },
-      key,
-      type,
-      schema,
-      at,
-      bytes: Buffer.from(JSON.stringify(body) ?? '').toString('base64'),
-      reason: `History: ${reason.message}`,
-    },
-  };
+  return recordOfDeadLetter(letterOf(record, 'History', reason), record.env, record.at);
 }

@@ -426,7 +426,7 @@ describe('the runner', () => {
     await w.send('go');
     await w.ended(1);
     expect((await w.all('dead-letters')).map(({ body }) => body)).toMatchObject([
-      { code: 'record_unreadable', origin: { topic: 'commands', offset: 0 } },
+      { type: 'NoSuchCommand', origin: { topic: 'commands', offset: 0 } },
     ]);
     failures = [];
   });

@@ -1,6 +1,7 @@
 import type { Command } from '#core/effects.js';
 import type { StoredEvent } from '#core/event/event.js';
-import type { LogRecord } from './event-log.port.js';
+import type { Env, EpochMs } from '#core/words.js';
+import type { DeadLetter, LogRecord, PlacedRecord } from './event-log.port.js';
 
 /** An event as a record: keyed by its id, so that duplicates meet at one owner. */
 export function recordOfEvent(event: StoredEvent): LogRecord<StoredEvent> {
@@ -19,4 +20,24 @@ export function recordOfEvent(event: StoredEvent): LogRecord<StoredEvent> {
 /** A command as a record: keyed by the aggregate it is for. */
 export function recordOfCommand(key: string, command: Command): LogRecord<Command> {
   return { topic: 'commands', key, type: command.type, schema: 1, env: command.env, at: command.at, body: command };
+}
+
+/** What could not be processed, set aside with its reason so that its partition moves on. @param at when it was set aside */
+export function recordOfDeadLetter(letter: DeadLetter, env: Env, at: EpochMs): LogRecord<DeadLetter> {
+  const { topic, partition, offset } = letter.origin;
+  return { topic: 'dead-letters', key: `${topic}/${partition}/${offset}`, type: 'DeadLetter', schema: 1, env, at, body: letter };
+}
+
+/** The letter of a record that could be read but not processed. @param reader who could not */
+export function deadLetter(record: PlacedRecord, reader: string, error: unknown): DeadLetter {
+  const { topic, key, type, schema, at, position, body } = record;
+  return {
+    origin: { topic, ...position },
+    key,
+    type,
+    schema,
+    at,
+    bytes: Buffer.from(JSON.stringify(body) ?? '').toString('base64'),
+    reason: `${reader}: ${error instanceof Error ? error.message : String(error)}`,
+  };
 }

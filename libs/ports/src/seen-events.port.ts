@@ -15,7 +15,12 @@ export interface SeenEvent {
  * Every method throws state_unavailable where the store cannot be reached; nothing is written then.
  */
 export abstract class SeenEvents {
-  abstract first(env: Env, functionId: string, eventId: string): Promise<SeenEvent | undefined>;
+  /** @returns with the time at which it was committed: an entry that is over but not pruned yet is no longer to be minded */
+  abstract first(
+    env: Env,
+    functionId: string,
+    eventId: string,
+  ): Promise<(SeenEvent & { readonly at: EpochMs }) | undefined>;
   /**
    * Adds entries and the position that they reflect, together or not at all; the first entry of a key stays.
    * @param next the first position of `events` that is not reflected

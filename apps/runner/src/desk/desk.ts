@@ -6,8 +6,7 @@ import type { Clock } from '#ports/clock.port.js';
 import type { EventLog, LogRecord, PlacedRecord } from '#ports/event-log.port.js';
 import type { Answer } from '#ports/letterbox.port.js';
 import type { Logger } from '#ports/logger.port.js';
-import { deadLetter } from '../dead-letter.js';
-import { recordOfCommand, recordOfEvent } from '#ports/records.js';
+import { deadLetter, recordOfCommand, recordOfDeadLetter, recordOfEvent } from '#ports/records.js';
 import type { Hands } from './hands.js';
 import type { AnyRoom, Aggregate } from './room.js';
 
@@ -152,7 +151,7 @@ export class Desk {
         const records = this.one(record as Placed<PlacedRecord<Command>>, answers);
         if (!quiet) this.unsettled.push(...records);
       } catch (error) {
-        if (!quiet) this.unsettled.push(deadLetter(record, error, this.clock.now()));
+        if (!quiet) this.unsettled.push(recordOfDeadLetter(deadLetter(record, 'desk', error), record.env, this.clock.now()));
         this.logger.error(
           { err: error, key: record.key, type: record.type, offset: record.position.offset },
           'command set aside: it cannot be folded',

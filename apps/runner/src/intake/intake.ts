@@ -15,8 +15,7 @@ import type { Addressed } from '#ports/letterbox.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import type { Pause, PauseIndex } from '#ports/pause-index.port.js';
 import type { SeenEvent, SeenEvents } from '#ports/seen-events.port.js';
-import { deadLetter } from '../dead-letter.js';
-import { recordOfCommand } from '#ports/records.js';
+import { deadLetter, recordOfCommand, recordOfDeadLetter } from '#ports/records.js';
 
 /**
  * Takes the events of a partition in log order: which functions they trigger, which waits they resolve, which runs they cancel. All of it
@@ -48,7 +47,7 @@ export class Intake {
       try {
         await this.one(record as Placed<PlacedRecord<StoredEvent>>, commands, entries);
       } catch (error) {
-        letters.push(deadLetter(record, error, this.clock.now()));
+        letters.push(recordOfDeadLetter(deadLetter(record, 'intake', error), record.env, this.clock.now()));
         this.logger.error({ err: error, offset: record.position.offset }, 'event set aside: it cannot be processed');
       }
     }
@@ -144,7 +143,7 @@ export class Intake {
     entries: Map<string, SeenEvent>,
   ): Promise<boolean> {
     const key = `${fn.id}\n${event.id}`;
-    const first = entries.get(key) ?? (await this.seen.first(event.env, fn.id, event.id));
+    const first = entries.get(key) ?? (await this.remembered(fn, event));
     if (first && first.position.offset !== position.offset) {
       this.logger.debug(
         { functionId: fn.id, event: event.internalId, first: first.internalId },
@@ -161,6 +160,15 @@ export class Intake {
         position,
       });
     return true;
+  }
+
+  /** The delivery that started this function under this event id less than a day before. */
+  private async remembered(fn: FunctionVersion, event: StoredEvent): Promise<SeenEvent | undefined> {
+    const first = await this.seen.first(event.env, fn.id, event.id);
+    if (!first || first.at >= event.receivedAt - LIMITS.idempotencyMs) return first;
+    // Its day is over, and the next round of pruning has yet to come: it must make room for this one.
+    await this.prune();
+    return undefined;
   }
 
   private async schedule(
