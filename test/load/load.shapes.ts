@@ -1,0 +1,6 @@
+/** Functions that one event of `bench/fan` starts. */
+export const FAN_OUT = 20;
+/** Steps of `parallel`. */
+export const PARALLEL = 50;
+/** Steps of the endpoint without an SDK. */
+export const RAW_STEPS = 10;

@@ -1,0 +1,86 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpus, totalmem } from 'node:os';
+import { bound, figure, parts, told } from './report.text.ts';
+import { beatsReference, missed, type Row, type Value } from './row.ts';
+
+const EMPTY = `# Benchmarks
+
+## Results
+
+<!-- rows -->
+<!-- /rows -->
+
+## Soak
+
+<!-- soak -->
+<!-- /soak -->
+`;
+
+/** Puts results into their section of a page; what people wrote around it stays. */
+export function writePage(path: string, section: 'rows' | 'soak', text: string): void {
+  const page = existsSync(path) ? readFileSync(path, 'utf8') : EMPTY;
+  const [begin, end] = [`<!-- ${section} -->`, `<!-- /${section} -->`];
+  const [from, to] = [page.indexOf(begin), page.indexOf(end)];
+  if (from < 0 || to < from) throw new Error(`${path} has no place for its ${section}: it needs ${begin} and ${end}`);
+  writeFileSync(path, `${page.slice(0, from + begin.length)}\n\n${text.trim()}\n\n${page.slice(to)}`);
+}
+
+/** When and on what something was measured. */
+export function circumstances(repeat = 1): string {
+  const [cpu] = cpus();
+  const gb = Math.round(totalmem() / 2 ** 30);
+  const often = repeat === 1 ? 'once' : `${repeat} times over; each value is the median`;
+  return `Measured on ${new Date().toISOString().slice(0, 10)}, ${often}, on ${cpus().length} cores (${cpu?.model ?? 'unknown'}), ${gb} GB, Node ${process.versions.node}, with everything (server, history engine, apps, driver) on this one machine.`;
+}
+
+export function pageOf(rows: readonly Row[], repeat: number): string {
+  const [hit, miss] = [rows.filter((row) => reaches(row)), rows.filter((row) => !reaches(row))];
+  const behind = rows.filter((row) => beatsReference(row) === false);
+  return [
+    circumstances(repeat),
+    table(['', 'scenario', 'measured', 'goal', 'reference', ''], rows.map(resultCells)),
+    `${hit.filter(({ goals }) => goals.length > 0).length} rows reach their goals, ${miss.length} miss one:`,
+    ...(miss.length === 0 ? [] : [miss.map(missLine).join('\n')]),
+    behind.length === 0
+      ? 'Every row that the reference was measured in is better than it.'
+      : `Behind the reference: ${behind.map(({ id }) => id).join(', ')}.`,
+    '### What it costs',
+    'CPU for one operation (a run; in B2, B3 and the rows with steps/s a step), ms; highest memory, MB.',
+    table(['', 'did', 'CPU ms', 'memory MB'], rows.filter(({ cpuMsPerOp }) => cpuMsPerOp).map(costCells)),
+  ].join('\n\n');
+}
+
+function reaches(row: Row): boolean {
+  return missed(row).length === 0;
+}
+
+function resultCells(row: Row): readonly string[] {
+  const { id, title, values, verdict, goals, reference = {} } = row;
+  const measured = verdict.exact
+    ? (Object.entries(values) as [Value, number][]).map(([value, x]) => told(value, x)).join(', ')
+    : `**no number**: ${verdict.defect}`;
+  const theirs = (Object.entries(reference) as [Value, number][]).map(([value, x]) => told(value, x)).join(', ');
+  const verdictCell = goals.length === 0 ? '' : reaches(row) ? 'reached' : 'missed';
+  return [
+    id,
+    title,
+    measured,
+    goals.map(bound).join(', ').replaceAll('at most', '≤').replaceAll('at least', '≥'),
+    theirs,
+    verdictCell,
+  ];
+}
+
+function missLine(row: Row): string {
+  const by = missed(row).map(({ goal, got }) => `${figure(goal.value, got)}, wanted ${bound(goal)}`);
+  return `- ${row.id}: ${by.join('; ')}`;
+}
+
+function costCells({ id, did, cpuMsPerOp = {}, rssPeakMb = {} }: Row): readonly string[] {
+  return [id, did, parts(cpuMsPerOp, 2), parts(rssPeakMb, 0)];
+}
+
+function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
+  return [line(heads), line(heads.map(() => '---')), ...rows.map(line)].join('\n');
+}
