@@ -55,7 +55,7 @@ class World {
   constructor(
     private readonly scripts: Readonly<Record<string, Script>>,
     private readonly functions: readonly FunctionVersion[],
-    private readonly checkpointMs = 1_000_000_000,
+    private readonly checkpointMs = 1_000,
   ) {}
 
   async open(): Promise<this> {
