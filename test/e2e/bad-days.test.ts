@@ -5,7 +5,13 @@ import { done, ops, RawApp, type Answer, type Behaviour } from '../harness/raw-a
 
 /** The id that SDKs give a step. */
 const hash = (name: string) => createHash('sha1').update(name).digest('hex');
-const step = (name: string, op: string, more: object = {}) => ({ id: hash(name), op, name, displayName: name, ...more });
+const step = (name: string, op: string, more: object = {}) => ({
+  id: hash(name),
+  op,
+  name,
+  displayName: name,
+  ...more,
+});
 const api = () => new Api(inject('world').serverUrl);
 
 /** A run of a function that always answers so, with two attempts. */
@@ -18,7 +24,12 @@ async function playAlways(answer: Answer | Behaviour, retries = 1) {
 }
 
 function failed(message: RegExp, more: object = {}) {
-  return { status: 'Failed', output: { error: expect.objectContaining({ message: expect.stringMatching(message) as string, ...more }) as object } };
+  return {
+    status: 'Failed',
+    output: {
+      error: expect.objectContaining({ message: expect.stringMatching(message) as string, ...more }) as object,
+    },
+  };
 }
 
 describe('an app that does not speak the protocol', () => {
@@ -26,8 +37,12 @@ describe('an app that does not speak the protocol', () => {
     const { run, attempts } = await playAlways({ status: 200, body: '<html>hello</html>', sdk: false });
     expect(attempts).toEqual([0, 1]);
     expect(run).toMatchObject({ status: 'Failed', output: '<html>hello</html>' });
-    const [failure] = (await api().events(`name=inngest/function.failed&limit=100`)).filter(({ data }) => data['run_id'] === run.run_id);
-    expect(failure?.data).toMatchObject({ error: { message: expect.stringMatching(/did not come from an Inngest SDK/) as string } });
+    const [failure] = (await api().events(`name=inngest/function.failed&limit=100`)).filter(
+      ({ data }) => data['run_id'] === run.run_id,
+    );
+    expect(failure?.data).toMatchObject({
+      error: { message: expect.stringMatching(/did not come from an Inngest SDK/) as string },
+    });
   });
 
   it('is a proxy that says 502', async () => {
@@ -37,7 +52,11 @@ describe('an app that does not speak the protocol', () => {
   });
 
   it.each([
-    ['resets the connection', (request: { socket: { resetAndDestroy(): void } }) => request.socket.resetAndDestroy(), /reset|connection/i],
+    [
+      'resets the connection',
+      (request: { socket: { resetAndDestroy(): void } }) => request.socket.resetAndDestroy(),
+      /reset|connection/i,
+    ],
   ])('%s', async (_, answer, message) => {
     const { run, attempts } = await playAlways((request, _response) => void answer(request));
     expect(attempts).toEqual([0, 1]);
@@ -55,7 +74,9 @@ describe('an app that does not speak the protocol', () => {
   });
 
   it('answers something that is not HTTP', async () => {
-    const { run, attempts } = await playAlways((request, _response) => void request.socket.end('SSH-2.0-OpenSSH_9.6\r\n'));
+    const { run, attempts } = await playAlways(
+      (request, _response) => void request.socket.end('SSH-2.0-OpenSSH_9.6\r\n'),
+    );
     expect(attempts).toEqual([0, 1]);
     expect(run.status).toBe('Failed');
   });
@@ -63,9 +84,17 @@ describe('an app that does not speak the protocol', () => {
   it.each([
     ['JSON that is none, with status 200', { status: 200, body: '{"half":' }, /not JSON/],
     ['JSON that is none, with status 206', { status: 206, body: '[{"id"' }, /error reading generator opcode response/],
-    ['an operation that nobody knows', ops(step('a', 'StepTeleport')), /error reading generator opcode response: unknown operation/],
+    [
+      'an operation that nobody knows',
+      ops(step('a', 'StepTeleport')),
+      /error reading generator opcode response: unknown operation/,
+    ],
     ['an operation without an id', ops({ op: 'StepRun', data: 1 }), /error reading generator opcode response/],
-    ['an operation with the id of a method', ops({ op: 'StepRun', id: '__proto__', data: 1 }), /error reading generator opcode response/],
+    [
+      'an operation with the id of a method',
+      ops({ op: 'StepRun', id: '__proto__', data: 1 }),
+      /error reading generator opcode response/,
+    ],
     ['an operation that is a number', { status: 206, body: [7] }, /error reading generator opcode response/],
     ['no operation at all', ops(), /without a result and without a step/],
     ['operations that mean nothing', ops(step('a', 'None')), /without a result and without a step/],
@@ -111,7 +140,10 @@ describe('an app that is not there', () => {
     await app.add('f', { retries: 1, answers: () => done() });
     await app.stop();
     const { run_id: runId } = await api().runOf(await api().emit(app.event('f')));
-    expect(await api().ended(runId)).toMatchObject({ status: 'Failed', output: { error: { message: expect.stringMatching(/connect|refused/i) as string } } });
+    expect(await api().ended(runId)).toMatchObject({
+      status: 'Failed',
+      output: { error: { message: expect.stringMatching(/connect|refused/i) as string } },
+    });
   });
 });
 
@@ -169,10 +201,13 @@ describe('statuses', () => {
     ['-5', 1],
   ])('a Retry-After of %s is kept to', async (retryAfter, seconds) => {
     await using app = await RawApp.start(api());
-    await app.add('f', { answers: () => ({ status: 500, body: { message: 'later' }, headers: { 'retry-after': retryAfter } }) });
+    await app.add('f', {
+      answers: () => ({ status: 500, body: { message: 'later' }, headers: { 'retry-after': retryAfter } }),
+    });
     const asked = Date.now();
     const runId = await app.begin('f');
-    if (seconds === 1) return void expect(await api().runWhen(runId, 'tried again', () => app.callsOf(runId).length > 1)).toBeDefined();
+    if (seconds === 1)
+      return void expect(await api().runWhen(runId, 'tried again', () => app.callsOf(runId).length > 1)).toBeDefined();
     await api().runWhen(runId, 'answered', () => app.callsOf(runId).length > 0);
     const job = await waitForJob(runId);
     const inSeconds = (Date.parse(job.at) - asked) / 1_000;
@@ -223,7 +258,10 @@ describe('an app that lies about steps', () => {
       },
     });
     const { run } = await app.play('f');
-    expect(run).toMatchObject({ status: 'Completed', output: { [hash('a')]: { data: 'A' }, [hash('b')]: { error: { name: 'StepNotFound' } } } });
+    expect(run).toMatchObject({
+      status: 'Completed',
+      output: { [hash('a')]: { data: 'A' }, [hash('b')]: { error: { name: 'StepNotFound' } } },
+    });
   });
 
   it('says that the step is not in its code any more', async () => {
@@ -243,8 +281,10 @@ describe('an app that lies about steps', () => {
   it('gives two results for one step: the first counts, in one answer as in two', async () => {
     await using app = await RawApp.start(api());
     await app.add('f', ({ body }) => {
-      if (Object.keys(body.steps).length === 0) return ops(step('a', 'StepRun', { data: 'first' }), step('a', 'StepRun', { data: 'second' }));
-      if (!body.steps[hash('b')]) return ops(step('a', 'StepRun', { data: 'third' }), step('b', 'StepRun', { data: 'B' }));
+      if (Object.keys(body.steps).length === 0)
+        return ops(step('a', 'StepRun', { data: 'first' }), step('a', 'StepRun', { data: 'second' }));
+      if (!body.steps[hash('b')])
+        return ops(step('a', 'StepRun', { data: 'third' }), step('b', 'StepRun', { data: 'B' }));
       return done(body.steps);
     });
     const { run } = await app.play('f');
@@ -281,7 +321,9 @@ describe('an app that lies about steps', () => {
     });
     const { run } = await app.play('f');
     expect(run.status).toBe('Completed');
-    expect(run.output).toMatchObject({ error: { name: expect.any(String) as string, message: expect.any(String) as string } });
+    expect(run.output).toMatchObject({
+      error: { name: expect.any(String) as string, message: expect.any(String) as string },
+    });
     expect(run.output).toHaveProperty('error.data');
   });
 
@@ -333,12 +375,15 @@ describe('an app that lies about steps', () => {
 });
 
 describe('limits inside a run', () => {
-  const many = (n: number, op: string, from = 0) => Array.from({ length: n }, (_, at) => step(`s${from + at}`, op, { data: at }));
+  const many = (n: number, op: string, from = 0) =>
+    Array.from({ length: n }, (_, at) => step(`s${from + at}`, op, { data: at }));
 
   it('fails a run that plans more than a thousand steps at once', async () => {
     const { run, attempts } = await playAlways(ops(...many(1_001, 'StepPlanned')));
     expect(attempts).toEqual([0]);
-    expect(run).toMatchObject(failed(/exceeded the step limit of 1000 steps/, { name: 'InngestErrFunctionOverflowed' }));
+    expect(run).toMatchObject(
+      failed(/exceeded the step limit of 1000 steps/, { name: 'InngestErrFunctionOverflowed' }),
+    );
   });
 
   it('fails a run with more than a thousand steps', async () => {
@@ -348,12 +393,16 @@ describe('limits inside a run', () => {
       return ops(...many(known < 900 ? 300 : 101, 'StepRun', known));
     });
     const { run } = await app.play('f');
-    expect(run).toMatchObject(failed(/exceeded the step limit of 1000 steps/, { name: 'InngestErrFunctionOverflowed' }));
+    expect(run).toMatchObject(
+      failed(/exceeded the step limit of 1000 steps/, { name: 'InngestErrFunctionOverflowed' }),
+    );
   });
 
   it('completes a run with just a thousand steps less one', async () => {
     await using app = await RawApp.start(api());
-    await app.add('f', ({ body }) => (Object.keys(body.steps).length === 999 ? done('all') : ops(...many(999, 'StepRun'))));
+    await app.add('f', ({ body }) =>
+      Object.keys(body.steps).length === 999 ? done('all') : ops(...many(999, 'StepRun')),
+    );
     const { run } = await app.play('f');
     expect(run).toMatchObject({ status: 'Completed', output: 'all' });
   });
@@ -363,13 +412,17 @@ describe('limits inside a run', () => {
     const seen: unknown[] = [];
     await app.add('f', async ({ body }) => {
       const { run_id: runId, use_api: useApi } = body.ctx;
-      const memos = useApi ? (await api().request<Record<string, unknown>>('GET', `/v0/runs/${runId}/actions`)).body : body.steps;
+      const memos = useApi
+        ? (await api().request<Record<string, unknown>>('GET', `/v0/runs/${runId}/actions`)).body
+        : body.steps;
       const known = Object.keys(memos).length;
       seen.push({ known, useApi, also: body.use_api, sent: Object.keys(body.steps).length });
       return ops(step(`s${known}`, 'StepRun', { data: 'x'.repeat(3_900_000) }));
     });
     const { run } = await app.play('f');
-    expect(run).toMatchObject(failed(/exceeded the state size limit of 33554432 bytes/, { name: 'InngestErrStateOverflowed' }));
+    expect(run).toMatchObject(
+      failed(/exceeded the state size limit of 33554432 bytes/, { name: 'InngestErrStateOverflowed' }),
+    );
     expect(seen.slice(0, 3)).toEqual([
       { known: 0, useApi: false, also: false, sent: 0 },
       { known: 1, useApi: false, also: false, sent: 1 },
@@ -377,22 +430,28 @@ describe('limits inside a run', () => {
     ]);
     expect(seen).toHaveLength(9);
     const { run_id: runId } = run;
-    expect(await api().request('GET', `/v0/runs/${runId}/actions`)).toMatchObject({ status: 410, body: { status: 410, error: expect.any(String) as string } });
+    expect(await api().request('GET', `/v0/runs/${runId}/actions`)).toMatchObject({
+      status: 410,
+      body: { status: 410, error: expect.any(String) as string },
+    });
     expect(await api().request('GET', `/v0/runs/nonsense/batch`)).toMatchObject({ status: 400 });
   });
 });
 
 describe('streams', () => {
-  const stream = (...parts: readonly (string | undefined)[]): Answer => async (_request, response) => {
-    response.writeHead(201, { 'x-inngest-sdk': 'inngest-js:v4.24.0', 'content-type': 'application/json' });
-    for (const part of parts) {
-      if (part === undefined) return void response.destroy();
-      response.write(part);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    response.end();
-  };
-  const envelope = (status: number, body: unknown, headers: object = {}) => JSON.stringify({ status, headers, body: JSON.stringify(body), version: 2 });
+  const stream =
+    (...parts: readonly (string | undefined)[]): Answer =>
+    async (_request, response) => {
+      response.writeHead(201, { 'x-inngest-sdk': 'inngest-js:v4.24.0', 'content-type': 'application/json' });
+      for (const part of parts) {
+        if (part === undefined) return void response.destroy();
+        response.write(part);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      response.end();
+    };
+  const envelope = (status: number, body: unknown, headers: object = {}) =>
+    JSON.stringify({ status, headers, body: JSON.stringify(body), version: 2 });
 
   it('reads the answer at the end of the stream', async () => {
     const { run } = await playAlways(stream(' ', ' ', '\n ', envelope(200, { streamed: true })));
@@ -400,14 +459,18 @@ describe('streams', () => {
   });
 
   it('reads the error at the end of the stream', async () => {
-    const { run, attempts } = await playAlways(stream(' ', envelope(400, { name: 'E', message: 'no' }, { 'x-inngest-no-retry': 'true' })));
+    const { run, attempts } = await playAlways(
+      stream(' ', envelope(400, { name: 'E', message: 'no' }, { 'x-inngest-no-retry': 'true' })),
+    );
     expect(attempts).toEqual([0]);
     expect(run).toMatchObject({ status: 'Failed', output: { message: 'no' } });
   });
 
   it('reads an answer that is cut into pieces', async () => {
     const text = envelope(200, { text: 'zwölf ☃' });
-    const { run } = await playAlways(stream(...[...text].map((char) => char).slice(0, 30), [...text].slice(30).join('')));
+    const { run } = await playAlways(
+      stream(...[...text].map((char) => char).slice(0, 30), [...text].slice(30).join('')),
+    );
     expect(run).toMatchObject({ status: 'Completed', output: { text: 'zwölf ☃' } });
   });
 
@@ -430,7 +493,9 @@ describe('streams', () => {
 describe('a call', () => {
   it('carries what SDKs of all languages need', async () => {
     await using app = await RawApp.start(api());
-    await app.add('f', ({ body }) => (Object.keys(body.steps).length === 0 ? ops(step('a', 'StepRun', { data: { n: 1 } })) : done(1)));
+    await app.add('f', ({ body }) =>
+      Object.keys(body.steps).length === 0 ? ops(step('a', 'StepRun', { data: { n: 1 } })) : done(1),
+    );
     const { calls, run } = await app.play('f', { x: 1.5, ü: 'ö' });
     const [first, second] = calls;
     expect(first?.headers).toMatchObject({
@@ -454,14 +519,24 @@ describe('a call', () => {
         generation_id: 1,
         stack: { stack: [], current: 0 },
       },
-      event: { name: app.event('f'), data: { x: 1.5, ü: 'ö' }, user: {}, id: expect.any(String) as string, ts: expect.any(Number) as number },
+      event: {
+        name: app.event('f'),
+        data: { x: 1.5, ü: 'ö' },
+        user: {},
+        id: expect.any(String) as string,
+        ts: expect.any(Number) as number,
+      },
       steps: {},
       use_api: false,
       version: -1,
     });
     expect(first?.body.events).toHaveLength(1);
     expect(second?.headers['x-inngest-req-version']).toBe('2');
-    expect(second?.body).toMatchObject({ steps: { [hash('a')]: { data: { n: 1 } } }, ctx: { stack: { stack: [hash('a')], current: 1 }, attempt: 0 }, version: 2 });
+    expect(second?.body).toMatchObject({
+      steps: { [hash('a')]: { data: { n: 1 } } },
+      ctx: { stack: { stack: [hash('a')], current: 1 }, attempt: 0 },
+      version: 2,
+    });
     // Canonical JSON: what is signed is what is sent.
     expect(Object.keys(second?.body ?? {})).toEqual(Object.keys(second?.body ?? {}).sort());
     expect(second?.text).not.toMatch(/": /);

@@ -25,7 +25,8 @@ describe('checkpointing', () => {
   beforeAll(async () => {
     ({ stage } = await open('cp'));
   });
-  const checkpoints = async (story: Story) => (await stage.log.seen({ kind: 'sent', runId: story.runId })).map(({ steps, status }) => [steps, status]);
+  const checkpoints = async (story: Story) =>
+    (await stage.log.seen({ kind: 'sent', runId: story.runId })).map(({ steps, status }) => [steps, status]);
   const all = ['a', 'b', 'c', 'd', 'e', 'f', 'g'];
   const once = async (story: Story, names: readonly string[]) => {
     for (const name of names) expect([name, await story.times(name)]).toEqual([name, 1]);
@@ -36,7 +37,9 @@ describe('checkpointing', () => {
     expect(story.run).toMatchObject({ status: 'Completed', output: 7 });
     await once(story, all);
     expect(await checkpoints(story)).toEqual(all.map((name) => [[`StepRun ${name}`], 200]));
-    expect(await story.answers()).toMatchObject([{ status: 206, ops: ['RunComplete 0737c22d3bfae812339732d14d8c7dbd6dc4e09c'] }]);
+    expect(await story.answers()).toMatchObject([
+      { status: 206, ops: ['RunComplete 0737c22d3bfae812339732d14d8c7dbd6dc4e09c'] },
+    ]);
   });
 
   it('shows what is stored while the request goes on', async () => {
@@ -130,18 +133,50 @@ describe('the door for checkpoints', () => {
     const actions = await api.request('GET', `/v0/runs/${runId}/actions`);
     expect(actions.body).toEqual({ [hash]: { data: 'A' } });
 
-    expect(await checkpoint({ qi_id: 'nonsense', steps: [stepRun] })).toMatchObject({ status: 400, body: { error: expect.any(String) as string } });
-    for (const op of ['Sleep', 'WaitForEvent', 'InvokeFunction', 'Gateway', 'AIGateway', 'WaitForSignal', 'StepError']) {
-      const { status } = await checkpoint({ steps: [{ id: 'b'.repeat(40), op, name: '1h', opts: { event: 'x', timeout: '1h', signal: 'x', function_id: 'x', url: 'http://x' } }] });
+    expect(await checkpoint({ qi_id: 'nonsense', steps: [stepRun] })).toMatchObject({
+      status: 400,
+      body: { error: expect.any(String) as string },
+    });
+    for (const op of [
+      'Sleep',
+      'WaitForEvent',
+      'InvokeFunction',
+      'Gateway',
+      'AIGateway',
+      'WaitForSignal',
+      'StepError',
+    ]) {
+      const { status } = await checkpoint({
+        steps: [
+          {
+            id: 'b'.repeat(40),
+            op,
+            name: '1h',
+            opts: { event: 'x', timeout: '1h', signal: 'x', function_id: 'x', url: 'http://x' },
+          },
+        ],
+      });
       expect([op, status]).toEqual([op, 400]);
     }
-    expect(await checkpoint({ generation_id: 99, steps: [{ ...stepRun, id: 'c'.repeat(40) }] })).toMatchObject({ status: 409 });
-    expect(await checkpoint({ steps: [{ ...stepRun, id: 'd'.repeat(40), data: 'x'.repeat(4 * 1024 * 1024 + 1) }] })).toMatchObject({ status: 413 });
+    expect(await checkpoint({ generation_id: 99, steps: [{ ...stepRun, id: 'c'.repeat(40) }] })).toMatchObject({
+      status: 409,
+    });
+    expect(
+      await checkpoint({ steps: [{ ...stepRun, id: 'd'.repeat(40), data: 'x'.repeat(4 * 1024 * 1024 + 1) }] }),
+    ).toMatchObject({ status: 413 });
     for (const body of ['', 'null', '[]', '7', '{"steps":7}', '{"run_id":']) {
       const { status } = await api.request('POST', `/v1/checkpoint/${runId}/async`, body);
       expect([body, status]).toEqual([body, 400]);
     }
-    expect((await api.request('POST', '/v1/checkpoint/01ARZ3NDEKTSV4RRFFQ69G5FAV/async', { run_id: '01ARZ3NDEKTSV4RRFFQ69G5FAV', qi_id: 'x', steps: [] })).status).toBe(400);
+    expect(
+      (
+        await api.request('POST', '/v1/checkpoint/01ARZ3NDEKTSV4RRFFQ69G5FAV/async', {
+          run_id: '01ARZ3NDEKTSV4RRFFQ69G5FAV',
+          qi_id: 'x',
+          steps: [],
+        })
+      ).status,
+    ).toBe(400);
     release();
     expect(await api.ended(runId)).toMatchObject({ status: 'Completed', output: 'ended' });
     const late = await checkpoint({ steps: [{ ...stepRun, id: 'e'.repeat(40) }] });
@@ -156,7 +191,14 @@ describe('the door for checkpoints', () => {
         const known = Object.keys(steps).length;
         if (known === 3) return done('through');
         const { run_id, fn_id, qi_id, request_id, generation_id } = ctx;
-        const told = { run_id, fn_id, qi_id, request_id, generation_id, steps: [{ ...stepRun, id: `${known}`.repeat(40) }] };
+        const told = {
+          run_id,
+          fn_id,
+          qi_id,
+          request_id,
+          generation_id,
+          steps: [{ ...stepRun, id: `${known}`.repeat(40) }],
+        };
         if (ctx.attempt === 0) await api.request('POST', `/v1/checkpoint/${run_id}/async`, told);
         return (request) => void request.socket.destroy();
       },
@@ -175,10 +217,14 @@ describe('the door for checkpoints', () => {
   it('ends a run that stores more steps than it may', async () => {
     const { app, runId, release, checkpoint } = await underWay();
     await using _ = app;
-    const steps = (from: number, n: number) => Array.from({ length: n }, (_unused, at) => ({ ...stepRun, id: `${from + at}`.padStart(40, '0') }));
+    const steps = (from: number, n: number) =>
+      Array.from({ length: n }, (_unused, at) => ({ ...stepRun, id: `${from + at}`.padStart(40, '0') }));
     expect((await checkpoint({ steps: steps(0, 999) })).status).toBe(200);
     expect((await checkpoint({ steps: steps(999, 10) })).status).toBe(409);
-    expect(await api.ended(runId)).toMatchObject({ status: 'Failed', output: { error: { name: 'InngestErrFunctionOverflowed' } } });
+    expect(await api.ended(runId)).toMatchObject({
+      status: 'Failed',
+      output: { error: { name: 'InngestErrFunctionOverflowed' } },
+    });
     release();
   });
 
@@ -186,7 +232,11 @@ describe('the door for checkpoints', () => {
     await using app = await RawApp.start(api);
     await app.add('f', (_call, nth) =>
       nth === 1
-        ? { status: 400, body: { name: 'StaleDispatchError', message: 'Stale dispatch' }, headers: { 'x-inngest-no-retry': 'true' } }
+        ? {
+            status: 400,
+            body: { name: 'StaleDispatchError', message: 'Stale dispatch' },
+            headers: { 'x-inngest-no-retry': 'true' },
+          }
         : nth === 2
           ? ops({ ...stepRun })
           : done('went on'),

@@ -19,7 +19,8 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
     const entries = await log.wait({ kind: 'did', app: stage.id, name: 'saw', of: runId }, count);
     return entries.map(({ event }) => event as Lifecycle);
   }
-  const handled = (story: Story, count = 1): Promise<readonly Entry[]> => log.wait({ kind: 'did', app: stage.id, name: 'handled', of: story.runId }, count);
+  const handled = (story: Story, count = 1): Promise<readonly Entry[]> =>
+    log.wait({ kind: 'did', app: stage.id, name: 'handled', of: story.runId }, count);
 
   it('tells that it completed', async () => {
     const { runId, run, eventId, key } = await stage.play('ends.end', {}, { user: { id: 1 } });
@@ -66,19 +67,26 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
     const seen = await saw(story.runId, 2);
     expect(seen.map(({ name }) => name).sort()).toEqual(['inngest/function.cancelled', 'inngest/function.finished']);
     const cancelled = seen.find(({ name }) => name === 'inngest/function.cancelled');
-    expect(cancelled).toMatchObject({ id: story.runId, data: { _inngest: { status: 'Cancelled' }, run_id: story.runId, event: { data: { key: story.key } } } });
+    expect(cancelled).toMatchObject({
+      id: story.runId,
+      data: { _inngest: { status: 'Cancelled' }, run_id: story.runId, event: { data: { key: story.key } } },
+    });
     expect(cancelled?.data).not.toHaveProperty('result');
     expect((await api.request('DELETE', `/v1/runs/${story.runId}`)).status).toBe(200);
   });
 
   it('is not told of those who are told', async () => {
     const { runId } = await stage.play('ends.end', { does: 'throw for good' });
-    const runs = (await log.wait({ kind: 'did', app: stage.id, name: 'saw', of: runId }, 2)).map((entry) => entry.runId);
+    const runs = (await log.wait({ kind: 'did', app: stage.id, name: 'saw', of: runId }, 2)).map(
+      (entry) => entry.runId,
+    );
     for (const each of runs) expect((await api.ended(each)).status).toBe('Completed');
     // Had they been told of, they would have been by the time that a later run is.
     const later = await stage.play('ends.end');
     await saw(later.runId, 1);
-    const told = await Promise.all(['finished', 'failed', 'cancelled'].map((name) => api.events(`name=inngest/function.${name}&limit=100`)));
+    const told = await Promise.all(
+      ['finished', 'failed', 'cancelled'].map((name) => api.events(`name=inngest/function.${name}&limit=100`)),
+    );
     const subjects = told.flat().map(({ data }) => data['run_id']);
     expect(subjects).toContain(later.runId);
     for (const each of runs) expect(subjects).not.toContain(each);
@@ -94,10 +102,18 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
       error: { message: 'failed with 7' },
       event: {
         name: 'inngest/function.failed',
-        data: { function_id: `${stage.id}-guarded`, run_id: story.runId, event: { name: stage.event('ends.guarded'), data: { n: 7, key: story.key } } },
+        data: {
+          function_id: `${stage.id}-guarded`,
+          run_id: story.runId,
+          event: { name: stage.event('ends.guarded'), data: { n: 7, key: story.key } },
+        },
       },
     });
-    expect(await api.ended(told?.runId ?? '')).toMatchObject({ status: 'Completed', output: 'handled', function_slug: `${stage.id}-guarded-failure` });
+    expect(await api.ended(told?.runId ?? '')).toMatchObject({
+      status: 'Completed',
+      output: 'handled',
+      function_slug: `${stage.id}-guarded-failure`,
+    });
     expect(await handled(story)).toHaveLength(1);
   });
 
@@ -106,7 +122,10 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
     const [first, second] = await handled(story, 2);
     expect([first?.attempt, second?.attempt]).toEqual([0, 1]);
     expect(first?.runId).toBe(second?.runId);
-    expect(await api.ended(first?.runId ?? '')).toMatchObject({ status: 'Failed', output: { message: 'the handler failed as well' } });
+    expect(await api.ended(first?.runId ?? '')).toMatchObject({
+      status: 'Failed',
+      output: { message: 'the handler failed as well' },
+    });
     await stage.play('ends.end');
     expect(await handled(story, 2)).toHaveLength(2);
   });
@@ -195,7 +214,9 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
     it('comes when it takes too long', async () => {
       const story = await stage.play('ends.finishing', { does: 'sleep' });
       expect(story.run).toMatchObject({ status: 'Cancelled', output: null });
-      expect(Date.parse(story.run.ended_at ?? '') - Date.parse(story.run.started_at ?? '')).toBeGreaterThanOrEqual(1_000);
+      expect(Date.parse(story.run.ended_at ?? '') - Date.parse(story.run.started_at ?? '')).toBeGreaterThanOrEqual(
+        1_000,
+      );
     });
 
     it('comes while a request is under way', async () => {
@@ -207,7 +228,8 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
       await stage.play('ends.end');
       expect(await story.calls()).toHaveLength(calls);
       // v4 goes on to the next step while its checkpoint is under way; that tells it to stop.
-      if (stage.checkpoints) expect(await log.seen({ kind: 'sent', runId: story.runId })).toMatchObject([{ status: 409 }]);
+      if (stage.checkpoints)
+        expect(await log.seen({ kind: 'sent', runId: story.runId })).toMatchObject([{ status: 409 }]);
       else expect(await story.times('went on')).toBe(0);
     });
 
@@ -230,8 +252,11 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
     await log.wait({ kind: 'did', name: 'working', runId: third.run_id });
     await second.open('work');
     await log.open(`${first.key} third work`);
-    for (const runId of [first.runId, second.runId, third.run_id]) expect(await api.ended(runId)).toMatchObject({ output: 'worked' });
-    const together = (await log.seen({ kind: 'did', app: stage.id, name: 'working' })).map((entry) => entry['together']);
+    for (const runId of [first.runId, second.runId, third.run_id])
+      expect(await api.ended(runId)).toMatchObject({ output: 'worked' });
+    const together = (await log.seen({ kind: 'did', app: stage.id, name: 'working' })).map(
+      (entry) => entry['together'],
+    );
     expect(together.sort()).toEqual([1, 2, 2]);
   });
 });

@@ -80,7 +80,10 @@ describe('a server that is started again', { concurrent: false }, () => {
     expect((await api.request('POST', '/v1/signals', { signal, data: 1 })).status).toBe(200);
     expect(await waiting.ended()).toMatchObject({ status: 'Completed', output: { data: { key: waiting.key } } });
     expect(await signalled.ended()).toMatchObject({ status: 'Completed', output: { signal, data: 1 } });
-    expect(await invoking.ended()).toMatchObject({ status: 'Completed', output: { result: { name: 'inngest/function.invoked' } } });
+    expect(await invoking.ended()).toMatchObject({
+      status: 'Completed',
+      output: { result: { name: 'inngest/function.invoked' } },
+    });
     expect(await cancellable.ended()).toMatchObject({ status: 'Cancelled' });
     expect(await working.ended()).toMatchObject({ status: 'Completed', output: 'went on' });
     expect(await retrying.ended()).toMatchObject({ status: 'Completed', output: 'now' });
@@ -119,7 +122,11 @@ describe('a server that is started again', { concurrent: false }, () => {
 describe('the folder of a server', () => {
   it('is not used by two at a time', async () => {
     await using server = await Server.start();
-    const second = spawn(process.execPath, [join(root, 'bin/millrace.js'), 'dev', '--port', '0', '--data-dir', server.dataDir], { stdio: ['ignore', 'pipe', 'pipe'] });
+    const second = spawn(
+      process.execPath,
+      [join(root, 'bin/millrace.js'), 'dev', '--port', '0', '--data-dir', server.dataDir],
+      { stdio: ['ignore', 'pipe', 'pipe'] },
+    );
     let said = '';
     for (const stream of [second.stdout, second.stderr]) stream.on('data', (text) => (said += String(text)));
     const [code] = (await once(second, 'close')) as [number];

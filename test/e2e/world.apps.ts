@@ -10,9 +10,20 @@ export interface World {
 /** The variants that a story is told for. */
 export const VARIANTS: readonly Variant[] = ['v4', 'v4-plain', 'v3'];
 
-const FUNCTIONS = ['steps', 'waits', 'parallel', 'errors', 'ends'].map((name) => `test/e2e/functions/${name}.mjs`);
+const FUNCTIONS = ['steps', 'waits', 'parallel', 'errors', 'ends', 'limits'].map(
+  (name) => `test/e2e/functions/${name}.mjs`,
+);
 
-/** Each variant once, with all functions; the app's id is the variant's name. By process: a process holds one SDK. */
+/** By process: a process holds one SDK. Each variant has an app with its name, and one that streams its answers. */
 export const SHARED_APPS: readonly (readonly AppSpec[])[] = [['v4', 'v4-plain'] as const, ['v3'] as const].map(
-  (variants) => variants.map((variant) => ({ id: variant, variant, functions: FUNCTIONS })),
+  (variants) =>
+    variants.flatMap((variant): AppSpec[] => [
+      { id: variant, variant, functions: FUNCTIONS },
+      {
+        id: `${variant}-stream`,
+        variant,
+        functions: FUNCTIONS,
+        serve: { streaming: variant === 'v3' ? 'force' : true },
+      },
+    ]),
 );

@@ -5,8 +5,8 @@ import { Stage } from '../harness/stage.js';
 
 export { VARIANTS } from './world.apps.js';
 
-/** The shared app of a variant on the shared server. */
-export function stageOf(variant: Variant): Stage {
+/** A shared app of a variant on the shared server. */
+export function stageOf(variant: Variant, id: string = variant): Stage {
   const { serverUrl, appsUrls } = inject('world');
-  return new Stage(variant, new Api(serverUrl), new AppLog(appsUrls[variant]));
+  return new Stage(variant, new Api(serverUrl), new AppLog(appsUrls[variant]), id);
 }

@@ -1,10 +1,10 @@
 // A server in a process of its own whose clock a test moves ahead: message {shift: ms}, answer {now}.
-// Arguments: the root of the installation, the mode, and the flags as JSON.
+// Arguments: the root of the installation, the mode, the flags as JSON, how far the clock is ahead.
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
-const [root, mode, flags] = process.argv.slice(2);
+const [root, mode, flags, ahead] = process.argv.slice(2);
 const load = (path) => import(pathToFileURL(join(root, 'dist', path)).href);
 const [{ startServer }, { readSettings }, { ShiftedClock }] = await Promise.all([
   load('apps/millrace/src/host.js'),
@@ -15,6 +15,7 @@ const [{ startServer }, { readSettings }, { ShiftedClock }] = await Promise.all(
 const { settings } = readSettings({ mode, flags: JSON.parse(flags), env: {}, cwd: process.cwd() });
 mkdirSync(settings.dataDir, { recursive: true });
 const clock = new ShiftedClock();
+clock.shift(Number(ahead));
 const say = (level) => (data, text) =>
   console.error(JSON.stringify({ level, text, ...data, err: data?.err && (data.err.stack ?? String(data.err)) }));
 const logger = { debug() {}, info() {}, warn: say('warn'), error: say('error') };

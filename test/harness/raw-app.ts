@@ -23,7 +23,12 @@ export interface RawCall {
       readonly use_api: boolean;
       readonly stack: { readonly stack: readonly string[]; readonly current: number };
     };
-    readonly event: { readonly name: string; readonly id: string; readonly ts: number; readonly data: Record<string, unknown> };
+    readonly event: {
+      readonly name: string;
+      readonly id: string;
+      readonly ts: number;
+      readonly data: Record<string, unknown>;
+    };
     readonly events: readonly unknown[];
     readonly steps: Readonly<Record<string, unknown>>;
     readonly use_api: boolean;
@@ -34,7 +39,12 @@ export interface RawCall {
 
 /** What to answer; a text goes out as it is. A function takes the connection into its own hands. */
 export type Answer =
-  | { readonly status: number; readonly body?: unknown; readonly headers?: Readonly<Record<string, string>>; readonly sdk?: boolean }
+  | {
+      readonly status: number;
+      readonly body?: unknown;
+      readonly headers?: Readonly<Record<string, string>>;
+      readonly sdk?: boolean;
+    }
   | ((request: IncomingMessage, response: ServerResponse) => void | Promise<void>);
 
 export type Behaviour = (call: RawCall, nth: number) => Answer | Promise<Answer>;
@@ -46,7 +56,11 @@ export interface RawFunction {
   readonly retries?: number;
 }
 
-const SDK_HEADERS = { 'x-inngest-sdk': 'inngest-js:v4.24.0', 'x-inngest-sdk-handled': 'true', 'x-inngest-req-version': '2' };
+const SDK_HEADERS = {
+  'x-inngest-sdk': 'inngest-js:v4.24.0',
+  'x-inngest-sdk-handled': 'true',
+  'x-inngest-req-version': '2',
+};
 
 /** An app without an SDK: says to each call what a test wants it to say, true or not. Each function has an event of its own name. */
 export class RawApp {
@@ -116,10 +130,21 @@ export class RawApp {
       },
       ...config,
     }));
-    return { url: this.url, deployType: 'ping', framework: 'none', appName: this.id, functions, sdk: 'js:v4.24.0', v: '0.1' };
+    return {
+      url: this.url,
+      deployType: 'ping',
+      framework: 'none',
+      appName: this.id,
+      functions,
+      sdk: 'js:v4.24.0',
+      v: '0.1',
+    };
   }
 
-  register(payload: unknown, headers: Record<string, string> = {}): Promise<Reply<{ ok?: boolean; modified?: boolean; error?: string; code?: string }>> {
+  register(
+    payload: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Reply<{ ok?: boolean; modified?: boolean; error?: string; code?: string }>> {
     return this.api.request('POST', '/fn/register', payload, headers);
   }
 
@@ -131,7 +156,9 @@ export class RawApp {
   async begin(fn: string, data: object = {}): Promise<string> {
     const key = randomUUID();
     await this.api.emit(this.event(fn), { ...data, key });
-    const { body } = await until(() => this.calls.find((call) => call.body.event.data['key'] === key), { what: `a call of ${fn}` });
+    const { body } = await until(() => this.calls.find((call) => call.body.event.data['key'] === key), {
+      what: `a call of ${fn}`,
+    });
     return body.ctx.run_id;
   }
 

@@ -1,4 +1,4 @@
-// Real SDK apps in a process of their own: each variant at /<app id>/api/inngest, the tests' door at /~log, /~open, /~set.
+// Real SDK apps in a process of their own: each at /<app id>/api/inngest, the first at /api/inngest as well; the tests' door at /~log, /~open, /~set.
 // Argument: {"apps": [{"id", "variant", "functions": [paths], "client"?, "serve"?}], "port"} as JSON. INNGEST_DEV and keys by environment.
 import { createServer } from 'node:http';
 import { Readable } from 'node:stream';
@@ -88,7 +88,8 @@ const server = createServer(async (req, res) => {
   if (url.pathname.startsWith('/~')) {
     return res.end(JSON.stringify((await control(url.pathname, JSON.parse(body.toString()))) ?? null));
   }
-  const app = decodeURIComponent(url.pathname.split('/')[1]);
+  const first = decodeURIComponent(url.pathname.split('/')[1]);
+  const app = first === 'api' ? apps[0].id : first;
   const handler = handlers.get(app);
   if (!handler) return res.writeHead(404).end();
   if (req.method === 'POST' && url.searchParams.has('fnId')) note(app, url, body, req, res);

@@ -38,19 +38,20 @@ export type Match = Readonly<Partial<Record<string, string | number | boolean | 
 /** Apps that are made with the real SDKs, in one process of their own. */
 export class SdkApps {
   private child!: Child;
-  private port = 0;
   url = '';
 
   private constructor(
     private readonly apps: readonly AppSpec[],
     private readonly env: Readonly<Record<string, string>>,
+    private port: number,
   ) {}
 
-  /** Starts apps. @param env INNGEST_DEV and keys */
-  static async start(apps: readonly AppSpec[], env: Readonly<Record<string, string>>): Promise<SdkApps> {
+  /** Starts apps. @param env INNGEST_DEV and keys. @param port 0: any that is free */
+  static async start(apps: readonly AppSpec[], env: Readonly<Record<string, string>>, port = 0): Promise<SdkApps> {
     const made = new SdkApps(
       apps.map((app) => ({ ...app, functions: app.functions.map((path) => join(checkout, path)) })),
       env,
+      port,
     );
     await made.start();
     return made;

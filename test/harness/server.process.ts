@@ -5,7 +5,7 @@ import { Api } from './api.client.js';
 import { Child } from './child.process.js';
 import { harness, root } from './root.path.js';
 
-/** By name, as on the command line; a list gives a flag several times. */
+/** By name, as on the command line; a list gives a flag several times, or not at all. */
 export type Flags = Readonly<Record<string, string | number | true | readonly string[]>>;
 
 export interface ServerOptions {
@@ -13,6 +13,7 @@ export interface ServerOptions {
   readonly flags?: Flags;
   /** Its clock can be moved ahead. Else it is the command that people run. */
   readonly clocked?: boolean;
+  readonly env?: Readonly<Record<string, string>>;
   readonly eventKey?: string;
   readonly bearer?: string;
 }
@@ -25,6 +26,7 @@ export class Server {
   private child!: Child;
   private port = 0;
   private earlier = '';
+  private aheadMs = 0;
   url = '';
 
   private constructor(
@@ -65,7 +67,7 @@ export class Server {
 
   /** Starts it, or starts it again on the same folder and port. @param flags in place of those it had */
   async start(flags: Flags = {}): Promise<void> {
-    const { mode = 'dev', clocked = false } = this.options;
+    const { mode = 'dev', clocked = false, env = {} } = this.options;
     const all: Flags = {
       ...(mode === 'dev' ? DEFAULTS : { 'no-poll': true, 'retry-interval': 0.1 }),
       host: '127.0.0.1',
@@ -78,7 +80,7 @@ export class Server {
       ? Child.run({
           name: 'server',
           script: join(harness, 'clocked-server.mjs'),
-          args: [root, mode, JSON.stringify(all)],
+          args: [root, mode, JSON.stringify(all), String(this.aheadMs)],
           cwd: this.folder,
           ipc: true,
         })
@@ -86,6 +88,7 @@ export class Server {
           name: 'server',
           script: join(root, 'bin/millrace.js'),
           args: [mode, '--json', ...argsOf(all)],
+          env,
           cwd: this.folder,
         });
     const { url } = await this.child.said<{ url: string }>('listening');
@@ -106,9 +109,10 @@ export class Server {
     this.keepOutput();
   }
 
-  /** Moves the clock ahead; to be done while no call is under way. @returns the time that it is now */
+  /** Moves the clock ahead, for good; to be done while no call is under way. @returns the time that it is now */
   async shift(ms: number): Promise<number> {
     const { now } = await this.child.ask<{ now: number }>({ shift: ms });
+    this.aheadMs += ms;
     return now;
   }
 

@@ -77,13 +77,25 @@ export class EventsController {
     }
   }
 
+  // A handler has one method: of several decorators on it only one would count.
   @Get('e/:key')
+  get(@Res({ passthrough: true }) reply: FastifyReply): void {
+    wrongMethod(reply);
+  }
+
   @Put('e/:key')
+  put(@Res({ passthrough: true }) reply: FastifyReply): void {
+    wrongMethod(reply);
+  }
+
   @Patch('e/:key')
+  patch(@Res({ passthrough: true }) reply: FastifyReply): void {
+    wrongMethod(reply);
+  }
+
   @Delete('e/:key')
-  wrongMethod(@Res({ passthrough: true }) reply: FastifyReply): void {
-    void reply.header('allow', 'POST');
-    throw new Fault('method_not_allowed');
+  delete(@Res({ passthrough: true }) reply: FastifyReply): void {
+    wrongMethod(reply);
   }
 
   /** One event: `{"data":{"eventId":"<ulid>"}}`. */
@@ -121,6 +133,11 @@ export class EventsController {
 
 function hashed(key: string): string {
   return createHash('sha256').update(key).digest('base64');
+}
+
+function wrongMethod(reply: FastifyReply): never {
+  void reply.header('allow', 'POST');
+  throw new Fault('method_not_allowed');
 }
 
 /** A form's fields are lists of texts, so none can be an event. */

@@ -17,9 +17,15 @@ export default function checkpoints(kit) {
   };
 
   kit.fn('single', { on: 'single', retries: 20 }, (ctx) => row(ctx, ['a', 'b', 'c', 'd', 'e', 'f', 'g']));
-  kit.fn('buffered', { on: 'buffered', retries: 20, checkpointing: { bufferedSteps: 3 } }, (ctx) => row(ctx, ['a', 'b', 'c', 'd', 'e', 'f', 'g']));
-  kit.fn('timed', { on: 'timed', checkpointing: { bufferedSteps: 100, maxInterval: '200ms' } }, (ctx) => row(ctx, ['a', 'b', 'c']));
-  kit.fn('short', { on: 'short', checkpointing: { maxRuntime: '500ms' } }, (ctx) => row(ctx, ['a', 'b', 'c', 'd', 'e', 'f']));
+  kit.fn('buffered', { on: 'buffered', retries: 20, checkpointing: { bufferedSteps: 3 } }, (ctx) =>
+    row(ctx, ['a', 'b', 'c', 'd', 'e', 'f', 'g']),
+  );
+  kit.fn('timed', { on: 'timed', checkpointing: { bufferedSteps: 100, maxInterval: '200ms' } }, (ctx) =>
+    row(ctx, ['a', 'b', 'c']),
+  );
+  kit.fn('short', { on: 'short', checkpointing: { maxRuntime: '500ms' } }, (ctx) =>
+    row(ctx, ['a', 'b', 'c', 'd', 'e', 'f']),
+  );
 
   kit.fn('mixed', { on: 'mixed', checkpointing: { bufferedSteps: 10 } }, async (ctx) => {
     await row(ctx, ['a', 'b']);

@@ -62,7 +62,11 @@ export default function ends(kit) {
   });
 
   const sleeper = kit.fn('sleeper', {}, async ({ event, step }) => {
-    await step.waitForEvent('release', { event: kit.event('ends.release'), timeout: '1h', if: `async.data.key == "${event.data.key}"` });
+    await step.waitForEvent('release', {
+      event: kit.event('ends.release'),
+      timeout: '1h',
+      if: `async.data.key == "${event.data.key}"`,
+    });
     return 'slept';
   });
 

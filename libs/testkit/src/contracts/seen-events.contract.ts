@@ -46,10 +46,10 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
       await store.commit([first, ofOther], at(3), 10);
       await store.commit([seen('f', 'e', 3), elsewhere, same], at(5), 20);
       const again = await reopen();
-      expect(await again.first(DEFAULT_ENV, 'f', 'e')).toEqual(first);
-      expect(await again.first(DEFAULT_ENV, 'g', 'e')).toEqual(ofOther);
-      expect(await again.first('another', 'f', 'e')).toEqual(elsewhere);
-      expect(await again.first(DEFAULT_ENV, 'f', 'internal 4')).toEqual(same);
+      expect(await again.first(DEFAULT_ENV, 'f', 'e')).toEqual({ ...first, at: 10 });
+      expect(await again.first(DEFAULT_ENV, 'g', 'e')).toEqual({ ...ofOther, at: 10 });
+      expect(await again.first('another', 'f', 'e')).toEqual({ ...elsewhere, at: 20 });
+      expect(await again.first(DEFAULT_ENV, 'f', 'internal 4')).toEqual({ ...same, at: 20 });
       expect(await again.first('another', 'g', 'e')).toBeUndefined();
       expect(await again.position()).toEqual(at(5));
     });
@@ -76,14 +76,14 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
         10,
       );
       for (const [n, id] of ids.entries()) {
-        expect(await store.first(DEFAULT_ENV, 'f', id)).toEqual(seen('f', id, n));
+        expect(await store.first(DEFAULT_ENV, 'f', id)).toEqual({ ...seen('f', id, n), at: 10 });
       }
     });
 
     it('keeps the first of two of the same commit', async () => {
       const { store } = await fresh();
       await store.commit([seen('f', 'e', 1), seen('f', 'e', 2)], at(3), 10);
-      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toEqual(seen('f', 'e', 1));
+      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toEqual({ ...seen('f', 'e', 1), at: 10 });
     });
 
     it('forgets what was committed before a time; the id may come again', async () => {
@@ -92,9 +92,9 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
       await store.commit([seen('f', 'new', 2)], at(3), 20);
       expect(await store.prune(20)).toBe(1);
       expect(await store.first(DEFAULT_ENV, 'f', 'old')).toBeUndefined();
-      expect(await store.first(DEFAULT_ENV, 'f', 'new')).toEqual(seen('f', 'new', 2));
+      expect(await store.first(DEFAULT_ENV, 'f', 'new')).toEqual({ ...seen('f', 'new', 2), at: 20 });
       await store.commit([seen('f', 'old', 3)], at(4), 30);
-      expect(await store.first(DEFAULT_ENV, 'f', 'old')).toEqual(seen('f', 'old', 3));
+      expect(await store.first(DEFAULT_ENV, 'f', 'old')).toEqual({ ...seen('f', 'old', 3), at: 30 });
     });
 
     it('refuses an older position, with all that comes with it', async () => {
@@ -104,7 +104,7 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
       expect(await store.first(DEFAULT_ENV, 'f', 'e')).toBeUndefined();
       expect(await store.position()).toEqual(at(5));
       await store.commit([seen('f', 'e', 4)], at(5), 20);
-      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toEqual(seen('f', 'e', 4));
+      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toEqual({ ...seen('f', 'e', 4), at: 20 });
     });
 
     it('takes commits in the order of their calls', async () => {
@@ -112,7 +112,7 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
       const commits = Array.from({ length: 50 }, (_, n) => store.commit([seen(`f ${n >> 1}`, 'e', n)], at(n + 1), n));
       await Promise.all(commits);
       expect(await store.position()).toEqual(at(50));
-      expect(await store.first(DEFAULT_ENV, 'f 24', 'e')).toEqual(seen('f 24', 'e', 48));
+      expect(await store.first(DEFAULT_ENV, 'f 24', 'e')).toEqual({ ...seen('f 24', 'e', 48), at: 48 });
     });
   });
 }
