@@ -46,6 +46,7 @@ class World {
   private stop!: AbortController;
   private workers: Promise<void>[] = [];
   private events = 0;
+  private appending = 0;
   log!: EventLog;
   runner!: Runner;
   queue!: MemoryWorkQueue;
@@ -62,6 +63,11 @@ class World {
     const { clock, ids } = this;
     this.dir = openDataDir(this.path, { create: true });
     this.log = LocalEventLog.open(this.dir, { clock });
+    const append = this.log.append.bind(this.log);
+    this.log.append = (records) => {
+      this.appending++;
+      return append(records).finally(() => this.appending--);
+    };
     const state = StateFile.open(this.dir);
     this.queue = new MemoryWorkQueue(clock, ids, 1e12); // The clock is turned while calls are under way.
     this.pauses = new MemoryPauseIndex();
@@ -207,7 +213,13 @@ class World {
     const [events] = await this.log.ends('events');
     const taken = (await this.runner.taken())?.offset ?? 0;
     const { next, folding } = this.runner.desk as unknown as { next: { offset: number }; folding: boolean };
-    return running + ready === 0 && !folding && commands?.offset === next.offset && events?.offset === taken;
+    return (
+      this.appending === 0 &&
+      running + ready === 0 &&
+      !folding &&
+      commands?.offset === next.offset &&
+      events?.offset === taken
+    );
   }
 
   /** Waits until something holds; turns the clock to the next alarm when nothing is under way. */
