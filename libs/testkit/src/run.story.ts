@@ -33,6 +33,8 @@ export function given(...beats: readonly Beat[]): Story {
 }
 
 export class Story {
+  /** All that was played. */
+  readonly commands: RunCommand[] = [];
   private run: Run | undefined;
   private at: EpochMs = START;
   private transitions: readonly RunTransition[] = [];
@@ -52,6 +54,7 @@ export class Story {
     const commands = [beat({ run: this.run, at: this.at })].flat() as readonly RunCommand[];
     for (const command of commands) {
       this.at = Math.max(this.at, command.at);
+      this.commands.push(command);
       this.decided(decide(this.run, command));
     }
   }
