@@ -36,8 +36,16 @@ export class HttpServer {
 
   static async open({ host, port, kind, providers, modules, logger }: HttpServerOptions): Promise<HttpServer> {
     const root: DynamicModule = { module: RootModule, imports: [PortsModule.of(providers), ...modules] };
-    const adapter = new FastifyAdapter({ bodyLimit: Number.MAX_SAFE_INTEGER, keepAliveTimeout: 75_000, forceCloseConnections: 'idle' });
-    const app = await NestFactory.create<NestFastifyApplication>(root, adapter, { logger: false, bodyParser: false, abortOnError: false });
+    const adapter = new FastifyAdapter({
+      bodyLimit: Number.MAX_SAFE_INTEGER,
+      keepAliveTimeout: 75_000,
+      forceCloseConnections: 'idle',
+    });
+    const app = await NestFactory.create<NestFastifyApplication>(root, adapter, {
+      logger: false,
+      bodyParser: false,
+      abortOnError: false,
+    });
     const fastify = app.getHttpAdapter().getInstance();
     // Rooms read their own bodies, as bytes and with their own bounds; the content type is never trusted.
     fastify.removeAllContentTypeParsers();

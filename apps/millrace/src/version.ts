@@ -6,7 +6,9 @@ export const version = find();
 function find(): string {
   for (const up of ['../../../', '../../../../']) {
     try {
-      const { name, version: found } = JSON.parse(readFileSync(new URL(`${up}package.json`, import.meta.url), 'utf8')) as Record<string, string>;
+      const { name, version: found } = JSON.parse(
+        readFileSync(new URL(`${up}package.json`, import.meta.url), 'utf8'),
+      ) as Record<string, string>;
       if (name === 'millrace' && found !== undefined) return found;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

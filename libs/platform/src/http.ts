@@ -15,7 +15,8 @@ export class FaultFilter implements ExceptionFilter {
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
     const fault = toFault(error);
-    if (fault.blame === 'us') this.logger.error({ err: error, method: request.method, url: request.url.split('?')[0] }, 'request failed');
+    if (fault.blame === 'us')
+      this.logger.error({ err: error, method: request.method, url: request.url.split('?')[0] }, 'request failed');
     if (reply.sent || reply.raw.headersSent) return;
     if (fault.status === 503) void reply.header('retry-after', '1');
     // What is left of an unread body must not be taken for the next request.

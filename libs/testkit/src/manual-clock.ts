@@ -28,14 +28,19 @@ export class ManualClock extends Clock {
 
   /** The time of the next alarm. */
   next(): number | undefined {
-    return this.alarms.reduce<number | undefined>((first, { at }) => (first === undefined || at < first ? at : first), undefined);
+    return this.alarms.reduce<number | undefined>(
+      (first, { at }) => (first === undefined || at < first ? at : first),
+      undefined,
+    );
   }
 
   /** Turns to an instant, ringing what is due on the way; between two alarms, whatever was set off comes to rest. */
   async turnTo(instant: number): Promise<void> {
     for (;;) {
       await settle();
-      const due = this.alarms.filter((alarm) => alarm.at <= instant).sort((a, b) => a.at - b.at || a.order - b.order)[0];
+      const due = this.alarms
+        .filter((alarm) => alarm.at <= instant)
+        .sort((a, b) => a.at - b.at || a.order - b.order)[0];
       if (!due) break;
       this.alarms = this.alarms.filter((alarm) => alarm !== due);
       this.instant = Math.max(this.instant, due.at);
