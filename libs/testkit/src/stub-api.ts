@@ -23,6 +23,8 @@ export class StubApi {
     request: string,
   ) => { readonly status: number; readonly body: unknown; readonly headers?: Record<string, string> } | undefined =
     () => undefined;
+  /** So many answers get lost on the way, after what was asked for was done. */
+  answersToLose = 0;
   eventKey: string | undefined;
   signingKeys: readonly string[] = [];
 
@@ -59,6 +61,10 @@ export class StubApi {
       body,
       headers = {},
     } = this.intercept(line) ?? this.route(request, Buffer.concat(chunks).toString('utf8'));
+    if (this.answersToLose > 0) {
+      this.answersToLose--;
+      return void response.destroy();
+    }
     response.writeHead(status, { 'content-type': 'application/json', ...headers });
     response.end(body === undefined ? '' : typeof body === 'string' ? body : JSON.stringify(body));
   }
@@ -69,7 +75,7 @@ export class StubApi {
   ): { status: number; body: unknown; headers?: Record<string, string> } {
     const { pathname } = new URL(request.url ?? '', this.url);
     const [, first, second, third, fourth] = pathname.split('/').map(decodeURIComponent);
-    if (first === 'e') return this.takeEvents(second ?? '', text, String(request.headers['x-inngest-event-id-seed']));
+    if (first === 'e') return this.takeEvents(second ?? '', text, request.headers['x-inngest-event-id-seed']);
     if (pathname === '/dev') {
       const handlers = [
         { name: 'shop', url: 'http://localhost:3000/api/inngest', sdk: 'js:v4', framework: 'express', error: null },
@@ -97,7 +103,7 @@ export class StubApi {
     return data(run);
   }
 
-  private takeEvents(key: string, text: string, seed: string) {
+  private takeEvents(key: string, text: string, seed: string | string[] | undefined) {
     if (this.eventKey !== undefined && key !== this.eventKey)
       return { status: 401, body: { status: 401, message: '', error: 'Event key not found' } };
     const events = JSON.parse(text) as readonly StubEvent[];
@@ -107,10 +113,10 @@ export class StubApi {
         status: 400,
         body: { status: 400, ids: [''], error: `event name is reserved for internal use: ${bad.name}` },
       };
-    const known = this.idsBySeed.get(seed);
+    const known = this.idsBySeed.get(String(seed));
     if (known) return { status: 200, body: { ids: known, status: 200 } };
     const ids = events.map(() => `01KB${String(++this.ids).padStart(22, '0')}`);
-    this.idsBySeed.set(seed, ids);
+    if (seed !== undefined) this.idsBySeed.set(String(seed), ids);
     this.taken.push({ key, events });
     return { status: 200, body: { ids, status: 200 } };
   }

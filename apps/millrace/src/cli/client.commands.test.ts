@@ -112,13 +112,20 @@ describe('send', () => {
     expect(await command.gone).toMatchObject({ exit: 0, stdout: expect.stringMatching(/slow\n.*slow\n/) as unknown });
   });
 
-  it('repeats what the server could not take, under the same ids', async () => {
+  it('repeats what the server could not take', async () => {
     let left = 2;
     api.intercept = (line) =>
       line.startsWith('POST') && left-- > 0 ? { status: 503, body: { error: 'busy', status: 503 } } : undefined;
     expect(await ask(['send', 'a/b'])).toMatchObject({ exit: 0, stdout: `${ID}  a/b\n` });
     expect(api.asked).toHaveLength(3);
     expect(api.taken).toHaveLength(1);
+  });
+
+  it('sends nothing twice when an answer gets lost', async () => {
+    api.answersToLose = 2;
+    expect(await ask(['send', 'a/b', '-'], { stdin: '{}\n{}\n' })).toMatchObject({ exit: 0 });
+    expect(api.asked).toHaveLength(3);
+    expect(api.taken.flatMap(({ events }) => events)).toHaveLength(2);
   });
 
   it('waits for the runs, and ends as they end', async () => {
@@ -142,6 +149,15 @@ describe('send', () => {
       ids: [expect.any(String)],
       runs: [{ status: 'Completed' }, { status: 'Failed' }],
     });
+  });
+
+  it('waits for a run that shows up after another has ended', async () => {
+    const late = aRun({ ...running, run_id: OTHER_RUN });
+    api.runsOfEvent = (_, nth) =>
+      nth === 0 ? [aRun()] : [aRun(), nth === 1 ? late : aRun({ ...failed, run_id: OTHER_RUN })];
+    const { exit, stdout } = await ask(['send', 'shop/placed', '--wait']);
+    expect(stdout).toContain(`✗ Failed shop-order ${OTHER_RUN}  in 1.2 s  Error: card declined`);
+    expect(exit).toBe(1);
   });
 
   it('does not wait for ever', async () => {

@@ -97,12 +97,20 @@ export function pictureOf(run: RunView, steps: readonly StepView[], now: EpochMs
   return [...lines, '', ...steps.flatMap((step) => stepLines(step, { from, to, now, width, colors }))];
 }
 
-function waitText(wait: NonNullable<RunView['waiting_for']>[number]): string {
-  const what = wait.event ?? wait.signal;
-  const only = wait.expression === undefined ? '' : ` where ${firstLine(wait.expression)}`;
-  const until = wait.until === null ? '' : `${wait.kind === 'sleep' ? ' until' : ', at most until'} ${wait.until}`;
-  const name = firstLine(wait.name);
-  return `${wait.kind} ${name}${what === undefined || what === name ? '' : `: ${firstLine(what)}`}${only}${until}`;
+function waitText({
+  kind,
+  name,
+  until,
+  event,
+  signal,
+  expression,
+}: NonNullable<RunView['waiting_for']>[number]): string {
+  const step = firstLine(name);
+  if (kind === 'sleep') return `${step}, a sleep${until === null ? '' : ` until ${until}`}`;
+  const what =
+    event !== undefined ? `event ${firstLine(event)}` : signal !== undefined ? `signal ${firstLine(signal)}` : kind;
+  const only = expression === undefined ? '' : ` where ${firstLine(expression)}`;
+  return `${step}: ${what}${only}${until === null ? '' : `, until ${until} at most`}`;
 }
 
 interface Frame {
@@ -139,7 +147,7 @@ function stepLines(step: StepView, { from, to, now, width, colors }: Frame): rea
   ];
   return [
     `  ${[...columns, notesOf(step, now)].join(' ').trimEnd()}`,
-    ...(step.error === undefined ? [] : [`      ${red(firstLine(step.error))}`]),
+    ...(step.error === undefined ? [] : [`      ${(step.state === 'completed' ? dim : red)(firstLine(step.error))}`]),
   ];
 }
 
