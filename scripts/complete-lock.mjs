@@ -1,7 +1,15 @@
 // Platform packages that the registry did not tell of when the lock file was made: named by their parents, so that `npm ci` finds the lock complete.
 import { readFileSync, writeFileSync } from 'node:fs';
 const lock = JSON.parse(readFileSync('package-lock.json', 'utf8'));
-const OS = { darwin: 'darwin', win32: 'win32', windows: 'win32', linux: 'linux', android: 'android', freebsd: 'freebsd', openharmony: 'openharmony' };
+const OS = {
+  darwin: 'darwin',
+  win32: 'win32',
+  windows: 'win32',
+  linux: 'linux',
+  android: 'android',
+  freebsd: 'freebsd',
+  openharmony: 'openharmony',
+};
 const CPU = ['arm64', 'x64', 'ia32', 'arm', 'ppc64', 's390x', 'riscv64', 'wasm32'];
 let added = 0;
 for (const [path, entry] of Object.entries(lock.packages)) {
@@ -10,8 +18,18 @@ for (const [path, entry] of Object.entries(lock.packages)) {
     const parts = name.split('/').pop().split('-');
     const os = parts.map((p) => OS[p]).find(Boolean);
     const cpu = CPU.find((c) => parts.includes(c));
-    if (!os || !cpu) { console.error('not a platform package:', name); continue; }
-    lock.packages[`node_modules/${name}`] = { version, cpu: [cpu], ...(entry.dev ? { dev: true } : {}), optional: true, os: [os], ...(name.includes('musl') ? { libc: ['musl'] } : name.includes('gnu') ? { libc: ['glibc'] } : {}) };
+    if (!os || !cpu) {
+      console.error('not a platform package:', name);
+      continue;
+    }
+    lock.packages[`node_modules/${name}`] = {
+      version,
+      cpu: [cpu],
+      ...(entry.dev ? { dev: true } : {}),
+      optional: true,
+      os: [os],
+      ...(name.includes('musl') ? { libc: ['musl'] } : name.includes('gnu') ? { libc: ['glibc'] } : {}),
+    };
     added++;
   }
 }

@@ -15,7 +15,7 @@ import type { FunctionConfig, FunctionVersion } from '#core/function/function.co
 import { canonical } from '#core/json.js';
 import { callView } from '#core/run/run.call.js';
 import type { Op } from '#core/run/run.ops.js';
-import { isEnded, type Run } from '#core/run/run.state.js';
+import { isEnded } from '#core/run/run.state.js';
 import type { PlacedTransition } from '#core/run/run.transitions.js';
 import { DEFAULT_ENV } from '#core/words.js';
 import { LogCatalog } from '#platform/log-catalog.js';

@@ -25,7 +25,11 @@ const rows = {
   event_too_large: { blame: 'caller', status: 400, sentence: 'Event is over the max size' },
   events_too_many: { blame: 'caller', status: 400, sentence: 'A request may carry 5,000 events at most.' },
   event_key_unknown: { blame: 'caller', status: 401, sentence: 'Event key not found' },
-  event_keys_missing: { blame: 'caller', status: 503, sentence: 'This server requires event keys, and none are configured.' },
+  event_keys_missing: {
+    blame: 'caller',
+    status: 503,
+    sentence: 'This server requires event keys, and none are configured.',
+  },
   unauthorized: { blame: 'caller', status: 401, sentence: 'Authentication failed' },
   request_invalid: { blame: 'caller', status: 400, sentence: 'The request is not valid.' },
   route_unknown: { blame: 'caller', status: 404, sentence: 'There is no such route.' },
@@ -51,7 +55,11 @@ const rows = {
   log_unavailable: { blame: 'dependency', status: 503, sentence: 'The log cannot be written right now; try again.' },
   state_unavailable: { blame: 'dependency', status: 503, sentence: 'The state store is not available right now.' },
   history_unavailable: { blame: 'dependency', status: 503, sentence: 'History is not available right now.' },
-  control_plane_unavailable: { blame: 'dependency', status: 503, sentence: 'The control plane is not available right now.' },
+  control_plane_unavailable: {
+    blame: 'dependency',
+    status: 503,
+    sentence: 'The control plane is not available right now.',
+  },
   data_dir_in_use: { blame: 'caller', status: 409, sentence: 'Another Millrace process uses this data folder.' },
   data_dir_unusable: { blame: 'caller', status: 409, sentence: 'The data folder, or a file in it, cannot be used.' },
   data_dir_newer: {

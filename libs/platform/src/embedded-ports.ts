@@ -70,7 +70,7 @@ export async function openEmbeddedPorts({
     const aggregates = opened(new SqliteAggregateStore(state), (it) => it.close());
     const seen = opened(new SqliteSeenEvents(state), (it) => it.close());
     const history = opened(openChdbHistory({ path: dir.file('history'), clock }), (it) => it.close());
-    const controlPlane = opened(await openControlPlane({ path: dir.file('control.db'), clock, ids }), (it) => it.close());
+    const controlPlane = opened(openControlPlane({ path: dir.file('control.db'), clock, ids }), (it) => it.close());
     const transport = opened(
       new UndiciTransport({ apps: { allowPrivate: true }, gateways: { allowPrivate: allowPrivateUrls } }),
       (it) => it.close(),

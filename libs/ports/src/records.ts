@@ -25,7 +25,15 @@ export function recordOfCommand(key: string, command: Command): LogRecord<Comman
 /** What could not be processed, set aside with its reason so that its partition moves on. @param at when it was set aside */
 export function recordOfDeadLetter(letter: DeadLetter, env: Env, at: EpochMs): LogRecord<DeadLetter> {
   const { topic, partition, offset } = letter.origin;
-  return { topic: 'dead-letters', key: `${topic}/${partition}/${offset}`, type: 'DeadLetter', schema: 1, env, at, body: letter };
+  return {
+    topic: 'dead-letters',
+    key: `${topic}/${partition}/${offset}`,
+    type: 'DeadLetter',
+    schema: 1,
+    env,
+    at,
+    body: letter,
+  };
 }
 
 /** The letter of a record that could be read but not processed. @param reader who could not */

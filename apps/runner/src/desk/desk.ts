@@ -151,7 +151,8 @@ export class Desk {
         const records = this.one(record as Placed<PlacedRecord<Command>>, answers);
         if (!quiet) this.unsettled.push(...records);
       } catch (error) {
-        if (!quiet) this.unsettled.push(recordOfDeadLetter(deadLetter(record, 'desk', error), record.env, this.clock.now()));
+        if (!quiet)
+          this.unsettled.push(recordOfDeadLetter(deadLetter(record, 'desk', error), record.env, this.clock.now()));
         this.logger.error(
           { err: error, key: record.key, type: record.type, offset: record.position.offset },
           'command set aside: it cannot be folded',

@@ -22,8 +22,18 @@ export interface StoredEvent {
 }
 
 export type InternalEvent =
-  | { readonly kind: 'invoke'; readonly functionRef: string; readonly parent?: InvokeParent; readonly expiresAt?: EpochMs }
-  | { readonly kind: 'finished'; readonly runId: string; readonly parents: readonly InvokeParent[]; readonly result: InvokeResult }
+  | {
+      readonly kind: 'invoke';
+      readonly functionRef: string;
+      readonly parent?: InvokeParent;
+      readonly expiresAt?: EpochMs;
+    }
+  | {
+      readonly kind: 'finished';
+      readonly runId: string;
+      readonly parents: readonly InvokeParent[];
+      readonly result: InvokeResult;
+    }
   | { readonly kind: 'lifecycle'; readonly runId: string }
   | { readonly kind: 'cron'; readonly functionId: string; readonly scheduledAt: EpochMs };
 
