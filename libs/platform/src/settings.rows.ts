@@ -234,7 +234,6 @@ export const UNUSED: Readonly<Record<string, Unused>> = {
   tick: { takes: '<ms>', why: 'work is woken, not looked for' },
   'no-ui': { why: 'there is no dashboard yet' },
   'connect-gateway-port': CONNECT,
-  'connect-gateway-host': CONNECT,
   'connect-gateway-grpc-port': CONNECT,
   'connect-executor-grpc-port': CONNECT,
   'redis-uri': STORES,
