@@ -60,8 +60,8 @@ const HELD_BODIES = 4;
 /** Everything in one process: opens the ports, recovers, then opens the doors. */
 export async function startServer(settings: ServerSettings, parts: ServerParts): Promise<RunningServer> {
   const { logger, hooks = SILENT, clock = new SystemClock(), ids = new SystemIds() } = parts;
-  const { dataDir, allowPrivateUrls } = settings;
-  const ports = await openEmbeddedPorts({ dataDir, clock, ids, logger, allowPrivateUrls });
+  const { dataDir, allowPrivateUrls, history: keepHistory } = settings;
+  const ports = await openEmbeddedPorts({ dataDir, clock, ids, logger, allowPrivateUrls, keepHistory });
   const closers: ((drainMs: number) => Promise<void>)[] = [() => ports.close()];
   const close = async (drainMs = DRAIN_MS) => {
     for (const next of closers.splice(0).reverse()) await next(drainMs);
@@ -97,9 +97,9 @@ async function open(
   await runner.open();
   closers.push(() => runner.close());
 
-  const projector = new Projector(log, history, clock, logger);
-  await projector.open();
-  closers.push(() => projector.close());
+  const projector = settings.history ? new Projector(log, history, clock, logger) : undefined;
+  await projector?.open();
+  closers.push(async () => projector?.close());
 
   const followed = await log.subscribe('transitions', (await log.ends('transitions'))[0], (batch) => {
     for (const record of batch) if (record.body !== undefined) hooks.transition(record.body as PlacedTransition);
@@ -141,7 +141,7 @@ async function open(
       { provide: Catalog, useValue: catalog },
       { provide: Clock, useValue: clock },
       { provide: History, useValue: history },
-      { provide: HistoryGate, useValue: projector },
+      { provide: HistoryGate, useValue: projector ?? { caughtUp: () => history.position('events') } },
       { provide: Ids, useValue: ids },
       { provide: Ingest, useValue: new Ingest(log, ids, clock, access, ingestOptions) },
       { provide: Letterbox, useValue: runner.letterbox },

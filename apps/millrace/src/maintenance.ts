@@ -21,7 +21,8 @@ export class Maintenance {
   constructor(
     private readonly ports: Ports,
     private readonly runner: Runner,
-    private readonly projector: Projector,
+    /** Undefined where History is off: nothing waits for it then. */
+    private readonly projector: Projector | undefined,
     private readonly retention: Retention,
   ) {}
 
@@ -45,8 +46,12 @@ export class Maintenance {
     await this.runner.prune();
     await this.runner.snapshot(this.ports.clock.now() - commandsMs);
     await this.trim('commands', commandsMs, [this.runner.desk.checkpoint]);
-    await this.trim('events', eventsMs, [await this.runner.taken(), await this.projector.position('events')]);
-    await this.trim('transitions', transitionsMs, [await this.projector.position('transitions')]);
+    await this.trim('events', eventsMs, [await this.runner.taken(), ...this.projected('events')]);
+    await this.trim('transitions', transitionsMs, this.projected('transitions'));
+  }
+
+  private projected(topic: 'events' | 'transitions'): readonly (Position | undefined)[] {
+    return this.projector ? [this.projector.position(topic)] : [];
   }
 
   private async trim(topic: Topic, keepMs: number, readers: readonly (Position | undefined)[]): Promise<void> {

@@ -6,6 +6,7 @@ import { SqliteSeenEvents } from '#adapters/local-log/sqlite-seen-events.js';
 import { StateFile } from '#adapters/local-log/state.file.js';
 import { openChdbHistory } from '#adapters/chdb/chdb-history.js';
 import { UndiciTransport } from '#adapters/http/undici-transport.js';
+import { HistoryOff } from '#adapters/memory/history-off.js';
 import { MemoryPauseIndex } from '#adapters/memory/memory-pause-index.js';
 import { MemoryWorkQueue } from '#adapters/memory/memory-work-queue.js';
 import { openControlPlane } from '#adapters/typeorm/typeorm-control-plane.js';
@@ -45,6 +46,8 @@ export interface EmbeddedOptions {
   readonly logger: Logger;
   /** Functions may have requests sent to private addresses. Apps may be anywhere: only who holds a key names them. */
   readonly allowPrivateUrls: boolean;
+  /** False: no History, and no engine for it. */
+  readonly keepHistory: boolean;
 }
 
 /** Every port on engines of this process, in one data folder. @throws data_dir_in_use, data_dir_unusable, data_dir_newer */
@@ -54,6 +57,7 @@ export async function openEmbeddedPorts({
   ids,
   logger,
   allowPrivateUrls,
+  keepHistory,
 }: EmbeddedOptions): Promise<Ports> {
   const closers: (() => Promise<void>)[] = [];
   const opened = <T>(port: T, close: (port: T) => Promise<void>): T => {
@@ -69,7 +73,10 @@ export async function openEmbeddedPorts({
     const state = StateFile.open(dir);
     const aggregates = opened(new SqliteAggregateStore(state), (it) => it.close());
     const seen = opened(new SqliteSeenEvents(state), (it) => it.close());
-    const history = opened(openChdbHistory({ path: dir.file('history'), clock }), (it) => it.close());
+    const history = opened(
+      keepHistory ? openChdbHistory({ path: dir.file('history'), clock }) : new HistoryOff(),
+      (it) => it.close(),
+    );
     const controlPlane = opened(openControlPlane({ path: dir.file('control.db'), clock, ids }), (it) => it.close());
     const transport = opened(
       new UndiciTransport({ apps: { allowPrivate: true }, gateways: { allowPrivate: allowPrivateUrls } }),
