@@ -209,8 +209,11 @@ function progress(run: Run, seq: number): Run {
   return { ...run, calls: { ...run.calls, [call.target]: next } };
 }
 
+/** A loop: several times as fast as a rest pattern where there are many. */
 function omit<T>(map: Readonly<Record<string | number, T>>, key: string | number): Record<string, T> {
-  const { [key]: _gone, ...rest } = map;
+  const gone = String(key);
+  const rest: Record<string, T> = {};
+  for (const other in map) if (other !== gone) rest[other] = map[other] as T;
   return rest;
 }
 
