@@ -53,10 +53,13 @@ export class Executor {
     this.workers = Array.from({ length: this.options.workers }, () => this.work());
   }
 
-  /** Takes no more items and waits for the calls under way, at most until `drained` is fulfilled. */
-  async close(drained: Promise<void>): Promise<void> {
+  /** Takes no more items and waits for the calls under way, `drainMs` at most. */
+  async close(drainMs: number): Promise<void> {
     this.stopping.abort();
-    await Promise.race([Promise.all(this.workers), drained]);
+    const late = Promise.withResolvers<void>();
+    const cancel = this.clock.at(this.clock.now() + drainMs, late.resolve);
+    await Promise.race([Promise.all(this.workers), late.promise]);
+    cancel();
     this.leases.close();
   }
 

@@ -115,7 +115,7 @@ async function open(
     ...(retryIntervalMs === undefined ? {} : { retryIntervalMs }),
   });
   executor.open();
-  closers.push((drainMs) => executor.close(new Promise((resolve) => clock.at(clock.now() + drainMs, resolve))));
+  closers.push((drainMs) => executor.close(drainMs));
 
   const maintenance = new Maintenance(ports, runner, projector, {
     eventsMs: settings.eventRetentionMs,
@@ -155,7 +155,7 @@ async function open(
   const watch = new AppWatch(sync, catalog, transport, access, clock, logger, {
     urls: appUrls,
     discovery: discovery && settings.mode === 'dev',
-    poll: poll && settings.mode === 'dev',
+    poll,
     intervalMs: settings.pollIntervalMs,
     extraPorts: settings.discoveryPorts,
     ownPort: server.port,

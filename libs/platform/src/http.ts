@@ -14,6 +14,8 @@ export class FaultFilter implements ExceptionFilter {
     const http = host.switchToHttp();
     const request = http.getRequest<FastifyRequest>();
     const reply = http.getResponse<FastifyReply>();
+    // Who hangs up within a body hears no answer, and is no failure.
+    if ((error as NodeJS.ErrnoException)?.code === 'ECONNRESET' && request.raw.socket.destroyed) return;
     const fault = toFault(error);
     if (fault.blame === 'us')
       this.logger.error({ err: error, method: request.method, url: request.url.split('?')[0] }, 'request failed');

@@ -234,15 +234,9 @@ export const UNUSED: Readonly<Record<string, Unused>> = {
   tick: { takes: '<ms>', why: 'work is woken, not looked for' },
   'no-ui': { why: 'there is no dashboard yet' },
   'connect-gateway-port': CONNECT,
-  'connect-gateway-grpc-port': CONNECT,
-  'connect-executor-grpc-port': CONNECT,
   'redis-uri': STORES,
   'postgres-uri': STORES,
-  'postgres-max-idle-conns': STORES,
-  'postgres-max-open-conns': STORES,
-  'postgres-conn-max-idle-time': STORES,
-  'postgres-conn-max-lifetime': STORES,
-  'clickhouse-uri': STORES,
+  'clickhouse-url': STORES,
   kafka: STORES,
 };
 
@@ -254,7 +248,6 @@ interface Alias {
 /** Other names of the same thing. */
 export const ALIASES: Readonly<Record<string, Alias>> = {
   'sqlite-dir': { is: 'data-dir', takes: '<folder>' },
-  'in-memory': { is: 'memory' },
 };
 
 /** `MILLRACE_POLL_INTERVAL` of `poll-interval`. */

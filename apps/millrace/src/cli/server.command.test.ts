@@ -117,7 +117,7 @@ it('takes flags as users of the reference write them', async () => {
     '--retry-interval',
     '1',
     '-v',
-    '--in-memory',
+    '--memory',
   ];
   const unused = [
     '--no-ui',
