@@ -105,7 +105,7 @@ export class Api {
 
   /** A run. @throws unless there is one */
   async run(runId: string): Promise<RunView> {
-    return (await this.data<RunView>(`/v1/runs/${runId}`)) as RunView;
+    return await this.data<RunView>(`/v1/runs/${runId}`);
   }
 
   /** A run once something is true of it. */

@@ -81,6 +81,8 @@ export class RawApp {
   /** Starts it, or starts it again on the same port. */
   async start(): Promise<void> {
     const server = createServer((request, response) => void this.take(request, response));
+    // A machine that stalls must not see connections close while a call is on its way.
+    server.keepAliveTimeout = 60_000;
     this.server = server;
     await new Promise<void>((resolve) => server.listen(this.port, '127.0.0.1', resolve));
     this.port = (server.address() as AddressInfo).port;

@@ -103,6 +103,8 @@ const server = createServer(async (req, res) => {
   });
   handler(replayed, res);
 });
+// A machine that stalls must not see connections close while a call is on its way.
+server.keepAliveTimeout = 60_000;
 server.listen(port, '127.0.0.1', () => {
   console.log(JSON.stringify({ type: 'listening', url: `http://127.0.0.1:${server.address().port}` }));
 });

@@ -18,3 +18,12 @@ export function instantOf(name: string, text: string | undefined): EpochMs | und
   if (Number.isNaN(at)) throw new Fault('request_invalid', { name }, { message: `${name} must be an RFC 3339 time` });
   return at;
 }
+
+/** Where a list goes on: the id of the last one seen. @throws request_invalid */
+export function cursorOf(text: string | undefined): { readonly cursor?: string } {
+  if (text === undefined || text === '') return {};
+  if (!/^[0-9A-HJKMNP-TV-Z]{26}$/.test(text)) {
+    throw new Fault('request_invalid', {}, { message: 'cursor must be the id of the last entry seen' });
+  }
+  return { cursor: text };
+}

@@ -2,8 +2,10 @@ import 'reflect-metadata';
 import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
+import type { FastifyReply } from 'fastify';
 import type { AddressInfo } from 'node:net';
-import { FaultFilter } from '#platform/http.js';
+import { Fault } from '#core/faults.js';
+import { answerOf, FaultFilter } from '#platform/http.js';
 import type { Logger } from '#ports/logger.port.js';
 import { HEADER } from '#protocol/headers.js';
 
@@ -17,6 +19,8 @@ class PortsModule {
 
 @Module({})
 class RootModule {}
+
+const PATH_PART_CHARS_MAX = 16_384;
 
 export interface HttpServerOptions {
   readonly host: string;
@@ -40,6 +44,20 @@ export class HttpServer {
       bodyLimit: Number.MAX_SAFE_INTEGER,
       keepAliveTimeout: 75_000,
       forceCloseConnections: 'idle',
+      routerOptions: {
+        // Keys, slugs and ids stand in paths: whether one is too long is for its room to say.
+        maxParamLength: PATH_PART_CHARS_MAX,
+        // A name that is given twice counts once, so what rooms read of a query is always a text.
+        querystringParser: (text) => Object.fromEntries(new URLSearchParams(text)),
+      },
+      frameworkErrors: (error: Error, _request: unknown, reply: FastifyReply) => {
+        const fault = new Fault(
+          'request_invalid',
+          {},
+          { cause: error, message: 'The path is not that of a valid URL' },
+        );
+        void reply.header(HEADER.serverKind, kind).status(fault.status).send(answerOf(fault));
+      },
     });
     const app = await NestFactory.create<NestFastifyApplication>(root, adapter, {
       logger: false,

@@ -1,7 +1,7 @@
 // What happens at its time.
 export default function clock(kit) {
   kit.fn('ticking', { on: [{ cron: 'TZ=Asia/Kolkata 0,30 * * * *' }, 'clock.tick'] }, ({ event, did }) => {
-    did('ticked', { event });
+    did('ticked', { event, scheduledAt: Date.parse(event.data.scheduledAt) });
     return event.data;
   });
 
@@ -9,7 +9,7 @@ export default function clock(kit) {
     'tick-watcher',
     { on: { event: 'inngest/scheduled.timer', if: "event.data.cron == 'TZ=Asia/Kolkata 0,30 * * * *'" } },
     ({ event, did }) => {
-      did('saw tick', { event });
+      did('saw tick', { scheduledAt: Date.parse(event.data.scheduledAt) });
     },
   );
 

@@ -7,7 +7,7 @@ import { HistoryGate } from '#ports/history-gate.port.js';
 import { History, type EventFilter, type EventRow } from '#ports/history.port.js';
 import { BearerGuard } from '../bearer.guard.js';
 import { envelope } from '../envelope.js';
-import { instantOf, limitOf } from '../query.js';
+import { cursorOf, instantOf, limitOf } from '../query.js';
 import { RunsService } from '../runs/runs.service.js';
 
 /** REST v1, events. */
@@ -32,7 +32,7 @@ export class EventsController {
       limit: limitOf(query['limit'], 20, 100),
       internal: query['internal'] === 'true' || name?.startsWith('inngest/') === true,
       ...(name === undefined ? {} : { name }),
-      ...(query['cursor'] === undefined ? {} : { cursor: query['cursor'] }),
+      ...cursorOf(query['cursor']),
       ...(after === undefined ? {} : { receivedAfter: after }),
       ...(before === undefined ? {} : { receivedBefore: before }),
     };

@@ -7,7 +7,7 @@ import type { RunFilter, RunStatus } from '#ports/history.port.js';
 import { WorkQueue } from '#ports/work-queue.port.js';
 import { BearerGuard } from '../bearer.guard.js';
 import { envelope } from '../envelope.js';
-import { instantOf, limitOf } from '../query.js';
+import { cursorOf, instantOf, limitOf } from '../query.js';
 import { RunsService } from './runs.service.js';
 
 const STATUSES: readonly RunStatus[] = ['Scheduled', 'Running', 'Completed', 'Failed', 'Cancelled', 'Skipped'];
@@ -87,7 +87,7 @@ export class RunsController {
       ...(functions.length === 0 ? {} : { functionSlugs: functions }),
       ...(query['app'] === undefined ? {} : { appName: query['app'] }),
       ...(query['event'] === undefined ? {} : { eventName: query['event'] }),
-      ...(query['cursor'] === undefined ? {} : { cursor: query['cursor'] }),
+      ...cursorOf(query['cursor']),
       ...(from === undefined ? {} : { from }),
       ...(until === undefined ? {} : { until }),
     };
