@@ -6,10 +6,19 @@ import type { SqlRow } from './clickhouse.transport.js';
 const INSTANT_MIN = Date.UTC(1900, 0, 1);
 const INSTANT_MAX = Date.UTC(2299, 11, 31);
 
+/** The second that was written last: rows that come together are mostly of one. */
+let lastSecond = NaN;
+let lastText = '';
+
 /** An instant as DateTime64 reads it: `2026-01-01 00:00:00.123`. */
 export function toInstant(at: EpochMs): string {
   const within = Math.min(Math.max(Math.trunc(at), INSTANT_MIN), INSTANT_MAX);
-  return new Date(within).toISOString().replace('T', ' ').slice(0, -1);
+  const second = Math.floor(within / 1_000);
+  if (second !== lastSecond) {
+    lastText = new Date(second * 1_000).toISOString().replace('T', ' ').slice(0, -'000Z'.length);
+    lastSecond = second;
+  }
+  return lastText + String(within - second * 1_000).padStart(3, '0');
 }
 
 /** Of two rows of a run with one version (a command may leave several transitions) the one that is further along is the newer. */

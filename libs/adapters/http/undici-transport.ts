@@ -124,7 +124,7 @@ function firstHop({ method, url: text, headers, body }: Omit<AppRequest, 'method
     url.username = '';
     url.password = '';
   }
-  url.hash = '';
+  if (url.hash !== '') url.hash = ''; // Setting it takes the whole URL apart once more.
   return { method, url, headers: { ...added, ...headers }, ...(body === undefined ? {} : { body }) };
 }
 

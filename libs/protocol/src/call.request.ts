@@ -121,6 +121,20 @@ function mapText<T extends { readonly id: string }>(items: readonly T[], json: (
  * with a port become `localhost`, as contract 17.1 has it. A URL that is none is left for the transport to refuse.
  */
 export function callUrl(registered: string, functionSlug: string, target: string): string {
+  const key = `${registered}\n${functionSlug}\n${target}`;
+  const known = urls.get(key);
+  if (known !== undefined) return known;
+  if (urls.size >= URLS_MAX) urls.clear();
+  const url = makeUrl(registered, functionSlug, target);
+  urls.set(key, url);
+  return url;
+}
+
+/** The same few steps are called again and again, and a URL is dear to take apart. */
+const urls = new Map<string, string>();
+const URLS_MAX = 2_000;
+
+function makeUrl(registered: string, functionSlug: string, target: string): string {
   const url = URL.parse(registered);
   if (!url) return registered;
   if (url.port !== '' && (url.hostname === '127.0.0.1' || url.hostname === '0.0.0.0')) url.hostname = 'localhost';

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { EpochMs } from '../words.js';
 
 /** Crockford's base 32. */
@@ -55,7 +55,7 @@ export function ulidOf(timeMs: EpochMs, entropy: Uint8Array): string {
 
 /** The ULID of a time whose entropy comes from what it names: the same parts in the same order, the same id. */
 export function derivedUlid(timeMs: EpochMs, ...parts: readonly string[]): string {
-  return ulidOf(timeMs, createHash('sha256').update(JSON.stringify(parts)).digest());
+  return ulidOf(timeMs, hash('sha256', JSON.stringify(parts), 'buffer'));
 }
 
 /** Random, chosen once: UUIDs of ours are of no other's namespace. */
@@ -63,7 +63,7 @@ const NAMESPACE = Buffer.from('6c1f1d0e8b5a4d0f9f3c2a7be4d15c80', 'hex');
 
 /** A name-based UUID (RFC 9562, version 5): the same parts in the same order, the same id. */
 export function derivedUuid(...parts: readonly string[]): string {
-  const bytes = createHash('sha1').update(NAMESPACE).update(JSON.stringify(parts)).digest().subarray(0, 16);
+  const bytes = hash('sha1', Buffer.concat([NAMESPACE, Buffer.from(JSON.stringify(parts))]), 'buffer').subarray(0, 16);
   bytes.writeUInt8((bytes.readUInt8(6) & 0x0f) | 0x50, 6);
   bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
   return bytes.toString('hex').replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
