@@ -15,7 +15,7 @@ import { hundredSteps, parallelSteps, tenSteps } from './scenarios/steps.scenari
 import { bareEndpoint, bursts, fanOut } from './scenarios/throughput.scenario.ts';
 import { manyWaiting, waiting } from './scenarios/waiting.scenario.ts';
 import { soak } from './soak.ts';
-import { Stage } from './stage.ts';
+import { Stage, type StageOptions } from './stage.ts';
 
 const SCENARIOS: readonly Scenario[] = [
   idle,
@@ -98,10 +98,10 @@ function needsCeiling({ only }: BenchOptions): boolean {
   return only?.has('B5') === true || only?.has('B7') === true;
 }
 
-function stageOptions({ profile }: BenchOptions) {
-  if (profile === undefined) return {};
-  mkdirSync(profile, { recursive: true });
-  return { serverFlags: ['--cpu-prof', `--cpu-prof-dir=${resolve(profile)}`] };
+function stageOptions({ profiles }: BenchOptions): StageOptions {
+  if (profiles === undefined) return {};
+  mkdirSync(profiles, { recursive: true });
+  return { profiles: resolve(profiles) };
 }
 
 /** The median of each value; a defect of any round is one. */

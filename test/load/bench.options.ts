@@ -13,8 +13,8 @@ export interface BenchOptions {
   /** Runs of the soak; undefined: the scenarios, no soak. */
   readonly soak: number | undefined;
   readonly exposeGc: boolean;
-  /** Folder for a CPU profile of the server. */
-  readonly profile: string | undefined;
+  /** Folder for CPU profiles of the server, one for everything that is measured. */
+  readonly profiles: string | undefined;
 }
 
 export const HELP = `
@@ -44,7 +44,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | 'help' {
       waiting: { type: 'string', default: '100000' },
       soak: { type: 'string' },
       'expose-gc': { type: 'boolean', default: false },
-      'cpu-prof': { type: 'string' },
+      profiles: { type: 'string' },
       help: { type: 'boolean', short: 'h', default: false },
     },
   });
@@ -57,7 +57,7 @@ export function readOptions(argv: readonly string[]): BenchOptions | 'help' {
     waiting: count('waiting', values.waiting),
     soak: values.soak === undefined ? undefined : count('soak', values.soak),
     exposeGc: values['expose-gc'],
-    profile: values['cpu-prof'],
+    profiles: values.profiles,
   };
 }
 

@@ -22,14 +22,10 @@ export class Peer {
   }
 
   /** @param program beside this file */
-  static async start(
-    program: string,
-    env: Readonly<Record<string, string>>,
-    execArgv: readonly string[] = [],
-  ): Promise<Peer> {
+  static async start(program: string, env: Readonly<Record<string, string>>): Promise<Peer> {
     const child = fork(join(import.meta.dirname, program), [], {
       env: { ...process.env, ...env },
-      execArgv: [...execArgv],
+      execArgv: [],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
     const port = await within(

@@ -1,4 +1,5 @@
 import type { Verdict } from './ledger.ts';
+import { spread } from './statistics.ts';
 import type { Cost, Part } from './stage.ts';
 
 /** What is measured, by name; the unit is part of the name, as everywhere. */
@@ -42,6 +43,12 @@ export interface Row {
 }
 
 export const MB = 1024 * 1024;
+
+/** The times of many, as a row shows them. */
+export function spreadMs(times: readonly number[]): Pick<Row['values'], 'p50Ms' | 'p95Ms' | 'p99Ms'> {
+  const { p50, p95, p99 } = spread(times);
+  return { p50Ms: p50, p95Ms: p95, p99Ms: p99 };
+}
 
 /** What a cost is per operation, for a row. */
 export function costs(cost: Cost, operations: number): Pick<Row, 'cpuMsPerOp' | 'rssPeakMb'> {

@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { join } from 'node:path';
-import { until } from './clock.ts';
+import { pathToFileURL } from 'node:url';
+import { until, within } from './clock.ts';
+import type { Wish } from './server.preload.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
 const OUTPUT_CHARS_MAX = 8_000;
@@ -9,7 +11,8 @@ export interface ServerOptions {
   readonly port: number;
   readonly dataDir: string;
   readonly appUrls: readonly string[];
-  /** Flags of Node, such as `--cpu-prof`. */
+  /** Loads what `collected` and `profiled` need. */
+  readonly inside?: boolean;
   readonly nodeFlags?: readonly string[];
 }
 
@@ -29,10 +32,11 @@ export class ServerProcess {
     child.stderr?.on('data', keep);
   }
 
-  static spawn({ port, dataDir, appUrls, nodeFlags = [] }: ServerOptions): ServerProcess {
+  static spawn({ port, dataDir, appUrls, inside = false, nodeFlags = [] }: ServerOptions): ServerProcess {
     const apps = appUrls.flatMap((url) => ['-u', url]);
     const flags = ['dev', '--port', String(port), '--data-dir', dataDir, '--no-discovery', ...apps];
-    const child = spawn(process.execPath, [...nodeFlags, join(ROOT, 'bin/millrace.js'), ...flags], {
+    const preload = inside ? ['--import', pathToFileURL(join(import.meta.dirname, 'server.preload.ts')).href] : [];
+    const child = spawn(process.execPath, [...nodeFlags, ...preload, join(ROOT, 'bin/millrace.js'), ...flags], {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     return new ServerProcess(child, `http://127.0.0.1:${port}`);
@@ -62,17 +66,22 @@ export class ServerProcess {
     }
   }
 
-  /** Memory after a forced collection. Only with `--expose-gc` and `server.preload.ts`. */
-  async collected(): Promise<NodeJS.MemoryUsage | undefined> {
-    return new Promise((resolve) => {
-      const take = (message: unknown): void => {
-        this.child.off('message', take);
-        resolve(message as NodeJS.MemoryUsage);
-      };
-      this.child.on('message', take);
-      if (!this.child.connected) resolve(undefined);
-      else this.child.send('collect');
-    });
+  /** Memory after a forced collection, with `--expose-gc`. Only of a server that may be looked into. */
+  collected(): Promise<NodeJS.MemoryUsage> {
+    return this.ask({ kind: 'collect' }) as Promise<NodeJS.MemoryUsage>;
+  }
+
+  /** Writes a CPU profile of what the server does meanwhile. Only of a server that may be looked into. */
+  async profiled(file: string, work: () => Promise<void>): Promise<void> {
+    await this.ask({ kind: 'profile' });
+    await work();
+    await this.ask({ kind: 'profiled', file });
+  }
+
+  private ask(wish: Wish): Promise<unknown> {
+    const answer = new Promise((resolve) => this.child.once('message', resolve));
+    this.child.send(wish);
+    return within(30_000, `the server answers ${wish.kind}`, answer);
   }
 
   kill(): Promise<void> {

@@ -5,7 +5,6 @@ import { MB } from './row.ts';
 import { eventsOf } from './sender.ts';
 import { since, Stage } from './stage.ts';
 import { median } from './statistics.ts';
-import { join } from 'node:path';
 
 const SAMPLE = 1_000;
 const BURST = 100;
@@ -27,8 +26,7 @@ interface Sample {
 
 /** Many runs, one after the other, on one server: whether its memory stays as it is. @returns whether it does, and all effects are right */
 export async function soak(runs: number, options: BenchOptions, say: (line: string) => void): Promise<boolean> {
-  const preload = join(import.meta.dirname, 'server.preload.ts');
-  const stage = await Stage.open({ serverFlags: options.exposeGc ? ['--expose-gc', '--import', preload] : [] });
+  const stage = await Stage.open({ exposeGc: options.exposeGc });
   const samples: Sample[] = [];
   let verdict: Verdict = { exact: true };
   try {

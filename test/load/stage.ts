@@ -12,8 +12,10 @@ import { Sender } from './sender.ts';
 import { ServerProcess } from './server.process.ts';
 
 export interface StageOptions {
-  readonly serverFlags?: readonly string[];
-  readonly appFlags?: readonly string[];
+  /** Collect garbage before memory is read. */
+  readonly exposeGc?: boolean;
+  /** A folder that gets a CPU profile of the server for everything that is measured. */
+  readonly profiles?: string;
 }
 
 /** CPU in ms and highest memory in bytes, by process. */
@@ -45,6 +47,7 @@ export class Stage {
   private readonly options: StageOptions;
   private readonly port: number;
   private last = 0;
+  private measurements = 0;
   readonly app: Peer;
   readonly raw: Peer;
   server: ServerProcess;
@@ -62,7 +65,7 @@ export class Stage {
   static async open(options: StageOptions = {}): Promise<Stage> {
     const port = await freePort();
     const env = { INNGEST_DEV: `http://127.0.0.1:${port}`, PORT: '0' };
-    const app = await Peer.start('app.main.ts', env, options.appFlags);
+    const app = await Peer.start('app.main.ts', env);
     const raw = await Peer.start('raw.main.ts', env);
     const stage = new Stage(port, app, raw, options);
     await stage.server.ready(2);
@@ -74,7 +77,8 @@ export class Stage {
       port: this.port,
       dataDir: join(this.folder, 'data'),
       appUrls: [this.app.url, this.raw.url],
-      nodeFlags: this.options.serverFlags ?? [],
+      inside: this.options.exposeGc === true || this.options.profiles !== undefined,
+      nodeFlags: this.options.exposeGc === true ? ['--expose-gc'] : [],
     });
   }
 
@@ -106,9 +110,12 @@ export class Stage {
     const log = this.log();
     const before = this.usage();
     const from = now();
-    await work();
-    const workMs = now() - from;
-    await this.quiet();
+    let workMs = NaN;
+    await this.profiled(async () => {
+      await work();
+      workMs = now() - from;
+      await this.quiet();
+    });
     const after = this.usage();
     const logAfter = this.log();
     const of = <T>(value: (part: Part) => T) => Object.fromEntries(PARTS.map((part) => [part, value(part)]));
@@ -118,6 +125,13 @@ export class Stage {
       rssPeakBytes: of((part) => after[part].rssPeakBytes) as Record<Part, number>,
       log: since(log, logAfter),
     };
+  }
+
+  private async profiled(work: () => Promise<void>): Promise<void> {
+    const { profiles } = this.options;
+    if (profiles === undefined) return work();
+    const file = join(profiles, `${String(++this.measurements).padStart(2, '0')}.${Date.now()}.cpuprofile`);
+    await this.server.profiled(file, work);
   }
 
   usage(): Record<Part, Usage> {

@@ -1,67 +1,96 @@
-import { Pool } from 'undici';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { now } from '../clock.ts';
 import { EXACT } from '../ledger.ts';
-import { costs, type Row } from '../row.ts';
-import type { Scenario } from '../scenario.ts';
-import { spread } from '../statistics.ts';
+import { Peer } from '../peer.ts';
+import { costs, spreadMs, type Row } from '../row.ts';
+import type { Round, Scenario } from '../scenario.ts';
+import { SdkCaller } from '../sdk.caller.ts';
+import { median } from '../statistics.ts';
 
-const CALLS = 1_500;
-const WARM_UP = 300;
 const AT_A_TIME = 16;
+const CALLS = 1_500;
+const RUNS = 100;
+const STEPS = 10;
 
 /** The app alone, called by a local load generator with what a server sends: what no server can be faster than. */
 export const ceiling: Scenario = {
   id: 'C',
-  async run(round) {
-    const { stage } = round;
-    const url = new URL(stage.app.url);
-    const pool = new Pool(url.origin, { connections: AT_A_TIME, pipelining: 1 });
-    const call = async (n: number): Promise<number> => {
-      const from = now();
-      const { statusCode, body } = await pool.request({
-        method: 'POST',
-        path: `${url.pathname}?fnId=bench-noop&stepId=step`,
-        headers: HEADERS,
-        body: bodyOf(n),
-      });
-      const text = await body.text();
-      if (statusCode !== 200 && statusCode !== 206) throw new Error(`the app answered ${statusCode}: ${text}`);
-      return now() - from;
-    };
-    await together(stage.numbers(WARM_UP), AT_A_TIME, call);
-    const one = await together(stage.numbers(200), 1, call);
-    await stage.marks();
-
-    const cost = await stage.measured(async () => void (await together(stage.numbers(CALLS), AT_A_TIME, call)));
-    await stage.marks();
-    await pool.destroy();
-    round.ceilingCallsPerS = (CALLS * 1_000) / cost.workMs;
-    const rows: Row[] = [
-      {
-        id: 'C one',
-        title: "The SDK's own: one call at a time",
-        did: '200 calls of a no-op function, no server',
-        values: spreadMs(one),
-        verdict: EXACT,
-        goals: [],
-      },
-      {
-        id: 'C many',
-        title: `The SDK's own ceiling: ${AT_A_TIME} calls at a time`,
-        did: `${CALLS} calls of a no-op function, no server`,
-        values: { callsPerS: round.ceilingCallsPerS },
-        ...costs(cost, CALLS),
-        verdict: EXACT,
-        goals: [],
-      },
-    ];
-    return rows;
-  },
+  run: async (round) => [...(await calls(round)), ...(await steps(round))],
 };
 
-export function spreadMs(times: readonly number[]): Pick<Row['values'], 'p50Ms' | 'p95Ms' | 'p99Ms'> {
-  const { p50, p95, p99 } = spread(times);
-  return { p50Ms: p50, p95Ms: p95, p99Ms: p99 };
+async function calls(round: Round): Promise<readonly Row[]> {
+  const { stage } = round;
+  const caller = new SdkCaller(stage.app.url, AT_A_TIME);
+  const noop = (n: number) => caller.call('noop', n);
+  await together(stage.numbers(300), AT_A_TIME, noop);
+  const one = await together(stage.numbers(200), 1, noop);
+  await stage.marks();
+
+  const cost = await stage.measured(async () => void (await together(stage.numbers(CALLS), AT_A_TIME, noop)));
+  await stage.marks();
+  await caller.close();
+  round.ceilingCallsPerS = (CALLS * 1_000) / cost.workMs;
+  return [
+    {
+      id: 'C call',
+      title: "The SDK's own time of a call, without a server",
+      did: `${one.length} calls of a no-op function, one at a time`,
+      values: spreadMs(one),
+      verdict: EXACT,
+      goals: [],
+    },
+    {
+      id: 'C calls',
+      title: "The SDK's own ceiling of calls, without a server",
+      did: `${CALLS} calls of a no-op function, ${AT_A_TIME} at a time`,
+      values: { callsPerS: round.ceilingCallsPerS },
+      ...costs(cost, CALLS),
+      verdict: EXACT,
+      goals: [],
+    },
+  ];
+}
+
+/** Runs of 10 steps: entered again for each step, and in one call with every checkpoint answered at once. */
+async function steps({ stage }: Round): Promise<readonly Row[]> {
+  const stub = createServer((request, response) => {
+    request.resume();
+    request.once('end', () => response.writeHead(200, { 'x-inngest-server-kind': 'dev' }).end());
+  });
+  await new Promise<void>((resolve) => stub.listen(0, '127.0.0.1', resolve));
+  const { port } = stub.address() as AddressInfo;
+  const app = await Peer.start('app.main.ts', { INNGEST_DEV: `http://127.0.0.1:${port}`, PORT: '0' });
+  const caller = new SdkCaller(app.url, AT_A_TIME);
+  const runs = {
+    off: async (n: number): Promise<number> => {
+      const from = now();
+      for (let done = 0; done <= STEPS; done++) await caller.call('steps10-off', n, done);
+      return now() - from;
+    },
+    on: (n: number) => caller.call('steps10-on', n),
+  };
+  const rows: Row[] = [];
+  for (const mode of ['off', 'on'] as const) {
+    await together(stage.numbers(RUNS / 2), AT_A_TIME, runs[mode]);
+    const alone = await together(stage.numbers(20), 1, runs[mode]);
+    const from = now();
+    await together(stage.numbers(RUNS), AT_A_TIME, runs[mode]);
+    const ms = now() - from;
+    rows.push({
+      id: `C steps ${mode}`,
+      title: `The SDK's own ceiling of steps, checkpointing ${mode}, without a server`,
+      did: `${RUNS} runs of ${STEPS} steps, ${AT_A_TIME} at a time; one run at a time takes ${(median(alone) / STEPS).toFixed(2)} ms a step`,
+      values: { stepsPerS: (RUNS * STEPS * 1_000) / ms },
+      verdict: EXACT,
+      goals: [],
+    });
+  }
+  await caller.close();
+  await app.stop();
+  stub.closeAllConnections();
+  stub.close();
+  return rows;
 }
 
 /** Does all, so many at a time. */
@@ -73,34 +102,4 @@ async function together<T>(all: readonly T[], atATime: number, work: (item: T) =
   };
   await Promise.all(Array.from({ length: atATime }, worker));
   return times;
-}
-
-const HEADERS = {
-  'content-type': 'application/json',
-  'user-agent': 'Inngest',
-  'x-inngest-server-kind': 'dev',
-  'x-inngest-req-version': '2',
-  'x-inngest-step-id': 'step',
-};
-
-const RUN = '01M826RHBPP47SA1YZNBK2261F';
-
-function bodyOf(n: number): string {
-  const event = { data: { n }, id: RUN, name: 'bench/noop', ts: 1795370533986, user: {} };
-  const ctx = {
-    attempt: 0,
-    disable_immediate_execution: false,
-    env: '',
-    fn_id: '4c06f5a6-3a0b-549f-8d25-7237f71e8e14',
-    generation_id: 1,
-    job_id: `${RUN}.0.1`,
-    max_attempts: 5,
-    qi_id: `${RUN}.0`,
-    request_id: RUN,
-    run_id: RUN,
-    stack: { current: 0, stack: [] },
-    step_id: 'step',
-    use_api: false,
-  };
-  return JSON.stringify({ ctx, defers: {}, event, events: [event], steps: {}, use_api: false, version: 2 });
 }

@@ -1,10 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { now } from '../clock.ts';
 import { timesOf, verdictOf } from '../ledger.ts';
-import { costs, type Goal } from '../row.ts';
+import { costs, spreadMs, type Goal } from '../row.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
-import { spreadMs } from './ceiling.scenario.ts';
 
 const IN_A_ROW = 40;
 const WARM_UP = 20;

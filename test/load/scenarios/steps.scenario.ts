@@ -1,10 +1,9 @@
 import { now } from '../clock.ts';
 import { stepsOf, timesOf, verdictOf } from '../ledger.ts';
 import { PARALLEL } from '../load.shapes.ts';
-import { costs, type Row } from '../row.ts';
+import { costs, spreadMs, type Row } from '../row.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
-import { spreadMs } from './ceiling.scenario.ts';
 import { waits } from './start.scenario.ts';
 
 type Mode = 'off' | 'on';

@@ -1,12 +1,11 @@
 import { now } from '../clock.ts';
 import { both, recorded, timesOf, verdictOf } from '../ledger.ts';
 import type { Peer } from '../peer.ts';
-import { costs, type Row } from '../row.ts';
+import { costs, spreadMs, type Row } from '../row.ts';
 import type { Scenario } from '../scenario.ts';
 import { chunked, eventsOf } from '../sender.ts';
 import type { Stage } from '../stage.ts';
 import { median } from '../statistics.ts';
-import { spreadMs } from './ceiling.scenario.ts';
 import { waits } from './start.scenario.ts';
 
 const WAITING = 300;
