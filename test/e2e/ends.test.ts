@@ -243,6 +243,19 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
     });
   });
 
+  // v3 has no defer.
+  it.each(stage.isV3 ? [] : ['return', 'throw'])(
+    'starts what was deferred, and not what was withdrawn (%s)',
+    async (does) => {
+      const story = await stage.play('ends.defers', { does });
+      expect(story.run.status).toBe(does === 'throw' ? 'Failed' : 'Completed');
+      const [deferred] = await log.wait({ kind: 'did', app: stage.id, name: 'deferred', of: story.key });
+      expect(await api.ended(deferred?.runId ?? '')).toMatchObject({ status: 'Completed', output: 'deferred' });
+      await stage.play('ends.end');
+      expect(await log.seen({ kind: 'did', app: stage.id, name: 'deferred', of: story.key })).toHaveLength(1);
+    },
+  );
+
   it('waits for room where only so many requests may be made at once', async () => {
     const [first, second] = await Promise.all([stage.start('ends.crowded'), stage.start('ends.crowded')]);
     for (const each of [first, second]) await each.happened('working');

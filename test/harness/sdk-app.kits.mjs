@@ -14,7 +14,9 @@ const quiet = { debug() {}, info() {}, warn() {}, error() {} };
 /** @param id the app's id; its events begin with it */
 export async function kitOf(variant, id, { client: more = {}, serve: serveOptions = {} } = {}) {
   const { name, client: given } = VARIANTS[variant];
-  const [sdk, node] = await Promise.all([import(name), import(`${name}/node`)]);
+  const [sdk, node, experimental] = await Promise.all(
+    ['', '/node', '/experimental'].map((part) => import(name + part)),
+  );
   const client = new sdk.Inngest({ id, logger: quiet, ...given, ...more, fetch: recorded(id) });
   const functions = [];
   const kit = {
@@ -42,6 +44,12 @@ export async function kitOf(variant, id, { client: more = {}, serve: serveOption
       const made = kit.isV3
         ? client.createFunction(config, triggers, wrapped)
         : client.createFunction({ ...config, triggers }, wrapped);
+      functions.push(made);
+      return made;
+    },
+    /** Declares a function that runs after the one that asked for it: v4 only. */
+    defer(fnId, handler) {
+      const made = experimental.createDefer(client, { id: fnId }, noted(id, fnId, handler));
       functions.push(made);
       return made;
     },

@@ -81,6 +81,24 @@ export default function ends(kit) {
     return 'worked';
   });
 
+  if (!kit.isV3) {
+    const deferred = kit.defer('deferred', ({ event, did }) => {
+      did('deferred', { of: event.data.of, event });
+      return 'deferred';
+    });
+    kit.fn('defers', { on: 'ends.defers', retries: 0 }, async ({ event, step, defer, did }) => {
+      await step.run('first', () => void did('first'));
+      const { does, key } = event.data;
+      defer('later', { function: deferred, data: { of: key, n: 1 } });
+      const withdrawn = defer('never', { function: deferred, data: { of: key, n: 2 } });
+      await step.run('second', () => void did('second'));
+      withdrawn.abort();
+      await step.run('third', () => void did('third'));
+      if (does === 'throw') throw new Error('failed after all');
+      return 'deferred something';
+    });
+  }
+
   let working = 0;
   kit.fn('crowded', { on: 'ends.crowded', concurrency: { limit: 2 } }, async ({ step, did, gate }) => {
     await step.run('work', async () => {
