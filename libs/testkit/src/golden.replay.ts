@@ -52,7 +52,7 @@ function decideAny(state: unknown, command: Command): Decided {
   if ('cron' in command && 'functionId' in command && !('runId' in command)) {
     return ofCron(state as CronState | undefined, command);
   }
-  return ofRun(state as Run | undefined, command as RunCommand);
+  return ofRun(state as Run | undefined, command);
 }
 
 function ofRun(run: Run | undefined, command: RunCommand): Decided {
