@@ -53,8 +53,8 @@ const runs: Room<Run, RunCommand> = {
   tombstone,
   publish: (transition) => {
     const t = transition as RunTransition;
-    if (t.type !== 'StepPlanned' || t.request === undefined) return t;
-    const { request: _request, ...rest } = t; // Requests of functions may carry keys.
+    if (t.type !== 'StepPlanned' || t.request === undefined || t.kind === 'invoke') return t;
+    const { request: _request, ...rest } = t; // Requests that functions have made for them may carry keys.
     return rest;
   },
 };

@@ -47,7 +47,7 @@ export type Op =
       readonly payload: Json;
       readonly until: WaitUntil;
     })
-  /** A call that the server makes; `request` as the SDK gave it, keys included: never shown, not on `transitions`. */
+  /** A call that the server makes; `request` as the SDK gave it. Its keys stay with who read it: they are not on the log. */
   | (OpBase & { readonly op: 'Gateway' | 'AIGateway'; readonly request: Json })
   | (OpBase & { readonly op: 'RunComplete'; readonly data: Json })
   | (OpBase & { readonly op: 'DiscoveryRequest' })

@@ -54,7 +54,7 @@ export type RunTransition =
       readonly signal?: string;
       readonly conflict?: 'fail' | 'replace';
       readonly functionRef?: string;
-      /** Invoke: the payload. Gateway: the request, keys included; taken out of the public record. */
+      /** Invoke: the payload. Gateway: the request without its keys; also so it is taken out of the public record. */
       readonly request?: Json;
     }
   /** Resolved for good: completed, timed out, resumed. First wins. */
