@@ -5,6 +5,10 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { openDataDir } from '#adapters/local-log/data-dir.js';
+import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
+import type { PlacedTransition, RunTransition } from '#core/run/run.transitions.js';
+import { SystemClock } from '#platform/system-clock.js';
 
 /** How often the server is killed; CI kills more often than `npm test`. */
 const KILLS = Number(process.env['MILLRACE_KILLS'] ?? 8);
@@ -21,15 +25,10 @@ interface Sent {
 
 interface RunView {
   readonly run_id: string;
-  readonly function_slug: string;
-  readonly status: string;
-  readonly output: { readonly n: number; readonly told: number; readonly child: { readonly n: number } } | null;
+  readonly event_id: string;
 }
 
-interface Transition {
-  readonly type: string;
-  readonly stepId?: string;
-}
+type Transition = RunTransition;
 
 /** A small generator with a seed, so that a failure can be played again. */
 function dice(seed: number): () => number {
@@ -107,6 +106,28 @@ async function kill(): Promise<void> {
   await gone;
 }
 
+async function stop(): Promise<void> {
+  const gone = new Promise((resolve) => server.once('exit', resolve));
+  server.kill('SIGTERM');
+  await gone;
+}
+
+async function transitionsOnTheLog(): Promise<PlacedTransition[]> {
+  const dir = openDataDir(join(folder, 'data'));
+  const log = LocalEventLog.open(dir, { clock: new SystemClock() });
+  const all: PlacedTransition[] = [];
+  for (let offset = 0; ;) {
+    const page = await log.read('transitions', { partition: 0, offset }, 1_000);
+    const last = page.at(-1);
+    if (!last) break;
+    all.push(...page.map(({ body }) => body as PlacedTransition));
+    offset = last.position.offset + 1;
+  }
+  await log.close();
+  await dir.close();
+  return all;
+}
+
 /** Sends until it is acknowledged: with an id of our own or with a seed, as SDKs do. */
 async function send(name: string, n: number, id?: string): Promise<string> {
   const seed = `${Date.now()},${randomBytes(10).toString('base64')}`;
@@ -161,9 +182,9 @@ it(`loses and doubles nothing over ${KILLS} kills (seed ${SEED})`, { timeout: KI
       }),
     );
     // What an earlier round began is told, or cancelled, while this one is killed.
-    const told = sent.filter(({ n }) => n < next - 2 * BURST && n >= next - 4 * BURST);
+    const listeners = sent.filter(({ n }) => n < next - 2 * BURST && n >= next - 4 * BURST);
     const telling = Promise.all(
-      told.map(async (order) => {
+      listeners.map(async (order) => {
         if (order.n % 7 === 0) {
           order.cancelled = true;
           await send('chaos/cancel', order.n, `cancel-${order.n}`);
@@ -181,41 +202,46 @@ it(`loses and doubles nothing over ${KILLS} kills (seed ${SEED})`, { timeout: KI
     await send('chaos/tell', order.n, `tell-again-${order.n}`);
 
   // Who was told before it waited is told again, until every run has ended.
+  const byEvent = new Map(sent.map((order) => [order.internalId, order]));
   await until(
     'every run has ended',
     async () => {
       const active = await get<RunView[]>('/v1/runs?status=Scheduled,Running&limit=100');
-      if (active.length === 0) return true;
-      const open = new Set(active.map(({ run_id }) => run_id));
-      for (const order of sent) {
-        const runs = await get<RunView[]>(`/v1/events/${order.internalId}/runs`);
-        if (runs.some(({ run_id }) => open.has(run_id))) await send('chaos/tell', order.n);
-      }
-      return false;
+      const waiting = active.flatMap(({ event_id }) => byEvent.get(event_id) ?? []);
+      await Promise.all(waiting.map(({ n }) => send('chaos/tell', n)));
+      return active.length === 0;
     },
     150_000,
   );
-
   const report = (await (await fetch(`http://127.0.0.1:${reportPort}`)).json()) as { executed: [string, number][] };
   const executed = new Map(report.executed);
+  await stop();
+
+  // What the log says of each run, from its first record to its last.
+  const scheduled = new Map<string, string[]>();
+  const told = new Map<string, Transition[]>();
+  for (const { runId, transition } of await transitionsOnTheLog()) {
+    told.set(runId, [...(told.get(runId) ?? []), transition]);
+    if (transition.type !== 'RunScheduled' || transition.functionSlug !== 'chaos-work') continue;
+    for (const eventId of transition.eventIds) scheduled.set(eventId, [...(scheduled.get(eventId) ?? []), runId]);
+  }
   for (const order of sent) {
-    const runs = (await get<RunView[]>(`/v1/events/${order.internalId}/runs`)).filter(
-      ({ function_slug }) => function_slug === 'chaos-work',
-    );
+    const runs = scheduled.get(order.internalId) ?? [];
     expect(runs, `event ${order.n} has one run`).toHaveLength(1);
-    const [run] = runs as [RunView];
-    expect(order.cancelled ? ['Cancelled', 'Completed'] : ['Completed'], `run of ${order.n}`).toContain(run.status);
-    const transitions = await get<Transition[]>(`/v1/runs/${run.run_id}/transitions`);
-    const results = transitions.filter(({ type }) => type === 'StepCompleted' || type === 'StepFailed');
-    expect(new Set(results.map(({ stepId }) => stepId)).size, `each step of ${order.n} has one result`).toBe(
-      results.length,
+    const transitions = told.get(runs[0] as string) ?? [];
+    const ends = transitions.filter(({ type }) => /^Run(Completed|Failed|Cancelled)$/.test(type));
+    expect(ends, `run of ${order.n} ends once`).toHaveLength(1);
+    const [end] = ends as [Transition];
+    expect(order.cancelled ? ['RunCancelled', 'RunCompleted'] : ['RunCompleted']).toContain(end.type);
+    const results = transitions.flatMap((it) =>
+      it.type === 'StepCompleted' || it.type === 'StepFailed' ? [it.stepId] : [],
     );
-    expect(transitions.filter(({ type }) => /^Run(Completed|Failed|Cancelled)$/.test(type))).toHaveLength(1);
-    expect(transitions.filter(({ type }) => type === 'RunScheduled')).toHaveLength(1);
-    if (run.status !== 'Completed') continue;
-    expect(run.output).toEqual({ n: order.n, told: order.n, child: { n: order.n, step: 'only' } });
+    expect(new Set(results).size, `each step of ${order.n} has one result`).toBe(results.length);
+    if (end.type !== 'RunCompleted') continue;
+    expect(JSON.parse(end.output)).toEqual({ n: order.n, told: order.n, child: { n: order.n, step: 'only' } });
     expect(results).toHaveLength(7);
-    for (const step of ['first', 'left', 'right', 'last', 'only'])
+    for (const step of ['first', 'left', 'right', 'last', 'only']) {
       expect(executed.get(`${order.n}/${step}`), `${order.n}/${step}`).toBeGreaterThan(0);
+    }
   }
 });

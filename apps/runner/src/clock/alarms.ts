@@ -42,9 +42,13 @@ export class Alarms {
       const { env, functionId, cron, scheduledAt } = alarm.state;
       if (scheduledAt === undefined) return undefined;
       const known = this.catalog.function(functionId);
-      const trigger = known?.config.triggers.find((other) => 'cron' in other && other.cron === cron);
-      const jitter =
-        trigger && 'cron' in trigger && trigger.jitterMs !== undefined ? { jitterMs: trigger.jitterMs } : {};
+      const trigger =
+        known?.archivedAt === undefined
+          ? known?.config.triggers.find((it) => 'cron' in it && it.cron === cron)
+          : undefined;
+      // The trigger went while nobody was there to see it.
+      if (!trigger) return { key: alarm.key, command: { type: 'DisarmCron', env, functionId, cron, at } };
+      const jitter = 'cron' in trigger && trigger.jitterMs !== undefined ? { jitterMs: trigger.jitterMs } : {};
       return { key: alarm.key, command: { type: 'TickCron', env, functionId, cron, scheduledAt, at, ...jitter } };
     }
     const { runId, env, timer, stepId, functionId } = alarm;
