@@ -368,6 +368,27 @@ describe('the runner', () => {
     expect(names.slice(2)).toEqual(['inngest/function.finished', 'inngest/function.cancelled']);
   });
 
+  it('shows a run as it ended, also when something comes late for it', async () => {
+    const w = await opened({ nothing }, [fn('nothing', 'go')]);
+    await w.send('go');
+    const [end] = await w.ended(1);
+    const runId = end?.runId ?? '';
+    await w.runner.desk.save(); // Its state goes from the store: what is over is needed no more.
+    const late = await w.runner.letterbox.ask(runId, {
+      type: 'CancelRun',
+      runId,
+      env: DEFAULT_ENV,
+      at: w.clock.now(),
+      by: 'api',
+    });
+    expect(late.ignored).toBe('run_ended');
+    expect(await w.runner.get(runId)).toMatchObject({
+      state: 'completed',
+      output: '"nothing"',
+      functionSlug: 'nothing',
+    });
+  });
+
   it('invokes, and hands the result back; an unknown function is an error at once', async () => {
     const caller: Script = ({ steps }) =>
       steps.has('x') && steps.has('y')
