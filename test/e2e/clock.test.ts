@@ -167,6 +167,19 @@ describe('time', { concurrent: false }, () => {
     expect(await story.ended()).toMatchObject({ status: 'Cancelled' });
   });
 
+  it('counts the time that a run takes from its start, not from its event', async () => {
+    const key = randomUUID();
+    const eventId = await stage.emit('clock.bounded', { key }, { ts: now + 3 * HOUR });
+    const { run_id: runId } = await api.runOf(eventId);
+    await shift(3 * HOUR);
+    await api.waiting(runId, 'nap');
+    await shift(HOUR);
+    await stage.play('steps.none');
+    expect((await api.run(runId)).status).toBe('Running');
+    await shift(HOUR + MINUTE);
+    expect((await api.ended(runId)).status).toBe('Cancelled');
+  });
+
   it('minds that a limit changes while a run goes on', async () => {
     await using app = await RawApp.start(api);
     const nap = { id: 'a'.repeat(40), op: 'Sleep', name: '10d', displayName: 'nap' };
