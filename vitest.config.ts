@@ -19,6 +19,7 @@ export default defineConfig({
           // One server and one process of apps for most stories: only built and started when one of these is to run.
           globalSetup: ['test/e2e/world.setup.ts'],
           // They mostly wait for servers and apps.
+          maxWorkers: 2,
           sequence: { concurrent: true, groupOrder: 1 },
           maxConcurrency: 16,
         },
