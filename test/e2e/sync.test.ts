@@ -1,3 +1,4 @@
+import { createServer as createHttpServer, type ServerResponse } from 'node:http';
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { describe, expect, inject, it } from 'vitest';
@@ -308,6 +309,45 @@ describe('a server that looks for apps', () => {
     await until(async () => functionOf('told-none', server.api), { what: 'the change to be seen' });
     const stage = new Stage('v4', server.api, changed.log, 'told');
     expect((await stage.play('steps.none')).run.status).toBe('Completed');
+  });
+
+  it('says of each app why it is not synced', async () => {
+    const answers: Record<string, (response: ServerResponse) => void> = {
+      '/nothing': (response) => response.writeHead(404).end('not here'),
+      '/page': (response) => response.writeHead(200, { 'content-type': 'text/html' }).end('<html>'),
+      '/closed': (response) =>
+        response.writeHead(401, { 'x-inngest-sdk-handled': 'true' }).end('{"message":"Unauthorized"}'),
+      '/forbidden': (response) => response.writeHead(403, { 'x-inngest-sdk': 'inngest-py:v0.5.18' }).end('{}'),
+      '/broken': (response) =>
+        response.writeHead(500, { 'x-inngest-sdk': 'inngest-js:v4.24.0' }).end('{"message":"kaput"}'),
+      '/reset': (response) => void response.destroy(),
+    };
+    const apps = createHttpServer((request, response) => answers[request.url ?? '']?.(response));
+    await new Promise<void>((resolve) => apps.listen(0, '127.0.0.1', resolve));
+    const at = (path: string) => `http://127.0.0.1:${(apps.address() as AddressInfo).port}${path}`;
+    await using server = await Server.start({
+      flags: { 'sdk-url': [...Object.keys(answers).map(at), `http://127.0.0.1:${await freePort()}/`] },
+    });
+    const handlers = await until(
+      async () => {
+        const all = (await devInfo(server.api)).handlers;
+        return all.length === 7 ? all : undefined;
+      },
+      { what: 'every app to be asked' },
+    );
+    const codes = handlers.map(({ url, error }) => [new URL(url).pathname, (error as { code?: string } | null)?.code]);
+    expect(Object.fromEntries(codes)).toEqual({
+      '/nothing': 'url_not_found',
+      '/page': 'unreachable',
+      '/closed': 'unauthorized',
+      '/forbidden': 'forbidden',
+      '/broken': 'internal_server_error',
+      '/reset': 'unreachable',
+      '/': 'unreachable',
+    });
+    expect(JSON.stringify(handlers)).toContain('kaput');
+    apps.closeAllConnections();
+    apps.close();
   });
 
   it('finds one on the port that the environment names', async () => {

@@ -86,7 +86,7 @@ export class AppSync {
       if (error instanceof AppUnreachable) return { code: 'unreachable', message: error.message };
       throw error;
     }
-    if (reply.status !== 200) return refusal(reply);
+    if (reply.status !== 200 || !isFromSdk(reply.headers)) return refusal(reply);
     return reply.headers[HEADER.syncKind] === 'in_band' ? this.inBand(url, reply) : undefined;
   }
 
