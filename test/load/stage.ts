@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { RunTransition } from '#core/run/run.transitions.js';
 import { now } from './clock.ts';
 import type { Mark } from './recorder.ts';
 import { Peer } from './peer.ts';
@@ -26,6 +27,16 @@ export interface Cost {
   readonly rssPeakBytes: Readonly<Record<Part, number>>;
   /** What the log has got by it. */
   readonly log: LogTally;
+}
+
+/** A run, as the log tells it. */
+export interface LoggedRun {
+  readonly runId: string;
+  readonly eventId: string;
+  /** JSON of each recorded result of a step, in order. */
+  readonly results: readonly string[];
+  /** JSON; undefined while it has not completed. */
+  readonly output: string | undefined;
 }
 
 export interface LogTally {
@@ -170,8 +181,7 @@ export class Stage {
 
   /** What is on the log by now. */
   log(): LogTally {
-    const db = new DatabaseSync(join(this.folder, 'data', 'log.db'), { readOnly: true, timeout: 5_000 });
-    try {
+    return this.looking((db) => {
       const number = (sql: string) => Number(Object.values(db.prepare(sql).get() ?? {})[0]);
       const ended = (types: string) =>
         number(`SELECT count(*) FROM transitions WHERE kind IN (SELECT id FROM kinds WHERE type IN (${types}))`);
@@ -180,6 +190,36 @@ export class Stage {
         runsCompleted: ended("'RunCompleted'"),
         wentWrong: ended("'RunFailed', 'RunCancelled'") + number('SELECT count(*) FROM dead_letters'),
       };
+    });
+  }
+
+  /** All runs of a function. */
+  loggedRuns(slug: string): readonly LoggedRun[] {
+    const all = this.looking((db) => {
+      const bodies = db.prepare(
+        "SELECT t.key, t.body FROM transitions t JOIN kinds k ON k.id = t.kind WHERE k.type IN ('RunScheduled', 'StepCompleted', 'RunCompleted') ORDER BY t.offset",
+      );
+      return bodies.all() as unknown as readonly { readonly key: string; readonly body: string }[];
+    });
+    const runs = new Map<string, LoggedRun>();
+    for (const { key, body } of all) {
+      const { transition } = JSON.parse(body) as { readonly transition: RunTransition };
+      const run = runs.get(key);
+      if (transition.type === 'RunScheduled' && transition.functionSlug === slug) {
+        runs.set(key, { runId: key, eventId: transition.eventIds[0] ?? '', results: [], output: undefined });
+      } else if (run && transition.type === 'StepCompleted') {
+        runs.set(key, { ...run, results: [...run.results, transition.memo] });
+      } else if (run && transition.type === 'RunCompleted') {
+        runs.set(key, { ...run, output: transition.output });
+      }
+    }
+    return [...runs.values()];
+  }
+
+  private looking<T>(look: (db: DatabaseSync) => T): T {
+    const db = new DatabaseSync(join(this.folder, 'data', 'log.db'), { readOnly: true, timeout: 5_000 });
+    try {
+      return look(db);
     } finally {
       db.close();
     }
