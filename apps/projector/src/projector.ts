@@ -27,7 +27,7 @@ const DEFAULTS: ProjectorOptions = {
   startWhen: 1,
   recordsMax: 5_000,
   charsMax: 16 * 1024 * 1024,
-  lingerMs: 500,
+  lingerMs: 2_000,
   runsMax: 20_000,
 };
 
