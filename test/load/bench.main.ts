@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { HELP, readOptions, type BenchOptions } from './bench.options.ts';
 import { median } from './statistics.ts';
-import { pageOf, writePage } from './report.page.ts';
+import { circumstances, loadBefore, pageOf, writePage } from './report.page.ts';
 import { printRow } from './report.text.ts';
 import type { Row } from './row.ts';
 import type { Round, Scenario } from './scenario.ts';
@@ -43,6 +43,8 @@ async function main(): Promise<number> {
   if (options.soak !== undefined) return (await soak(options.soak, options, say)) ? 0 : 1;
 
   const began = performance.now();
+  const load = loadBefore();
+  say(`${circumstances(load, options.repeat)}\n`);
   const rounds: Row[][] = [];
   for (let i = 0; i < options.repeat; i++) {
     if (options.repeat > 1) say(`\nround ${i + 1} of ${options.repeat}`);
@@ -56,7 +58,7 @@ async function main(): Promise<number> {
   const seconds = Math.round((performance.now() - began) / 1_000);
   say(`\n${rows.length} rows in ${seconds} s`);
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);
-  if (options.page !== undefined) writePage(options.page, 'rows', pageOf(rows, options.repeat));
+  if (options.page !== undefined) writePage(options.page, 'rows', pageOf(rows, load, options.repeat));
   return rows.every(({ verdict }) => verdict.exact) ? 0 : 1;
 }
 

@@ -1,5 +1,5 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, loadavg, totalmem } from 'node:os';
 import { bound, figure, parts, told } from './report.text.ts';
 import { beatsReference, missed, type Row, type Value } from './row.ts';
 
@@ -25,29 +25,42 @@ export function writePage(path: string, section: 'rows' | 'soak', text: string):
   writeFileSync(path, `${page.slice(0, from + begin.length)}\n\n${text.trim()}\n\n${page.slice(to)}`);
 }
 
-/** When and on what something was measured. */
-export function circumstances(repeat = 1): string {
-  const [cpu] = cpus();
-  const gb = Math.round(totalmem() / 2 ** 30);
-  const often = repeat === 1 ? 'once' : `${repeat} times over; each value is the median`;
-  return `Measured on ${new Date().toISOString().slice(0, 10)}, ${often}, on ${cpus().length} cores (${cpu?.model ?? 'unknown'}), ${gb} GB, Node ${process.versions.node}, with everything (server, history engine, apps, driver) on this one machine.`;
+/** The load of the machine as a measurement begins: what others are doing on it. */
+export function loadBefore(): string {
+  return (loadavg()[0] ?? NaN).toFixed(1);
 }
 
-export function pageOf(rows: readonly Row[], repeat: number): string {
+/** When and on what something was measured. */
+export function circumstances(load: string, repeat = 1): string {
+  const [cpu] = cpus();
+  const gb = Math.round(totalmem() / 2 ** 30);
+  const often = repeat === 1 ? 'once' : `${repeat} times over, each value being the median`;
+  return `Measured on ${new Date().toISOString().slice(0, 10)}, ${often}, on ${cpus().length} cores (${cpu?.model ?? 'unknown'}) with ${gb} GB, Node ${process.versions.node}; server, history engine, apps and driver all on this one machine. Load average before: ${load}.`;
+}
+
+export function pageOf(rows: readonly Row[], load: string, repeat: number): string {
   const [hit, miss] = [rows.filter((row) => reaches(row)), rows.filter((row) => !reaches(row))];
   const behind = rows.filter((row) => beatsReference(row) === false);
   return [
-    circumstances(repeat),
+    circumstances(load, repeat),
     table(['', 'scenario', 'measured', 'goal', 'reference', ''], rows.map(resultCells)),
     `${hit.filter(({ goals }) => goals.length > 0).length} rows reach their goals, ${miss.length} miss one:`,
     ...(miss.length === 0 ? [] : [miss.map(missLine).join('\n')]),
     behind.length === 0
       ? 'Every row that the reference was measured in is better than it.'
       : `Behind the reference: ${behind.map(({ id }) => id).join(', ')}.`,
+    `Bytes of \`log.db\` that a run takes: ${logSizes(rows)}.`,
     '### What it costs',
     'CPU for one operation (a run; in B2, B3 and the rows with steps/s a step), ms; highest memory, MB.',
     table(['', 'did', 'CPU ms', 'memory MB'], rows.filter(({ cpuMsPerOp }) => cpuMsPerOp).map(costCells)),
   ].join('\n\n');
+}
+
+function logSizes(rows: readonly Row[]): string {
+  const sized = rows.flatMap(({ id, title, values: { logBytesPerRun: bytes } }) =>
+    bytes === undefined ? [] : [`${Math.round(bytes).toLocaleString('en')} (${id}: ${title.toLowerCase()})`],
+  );
+  return sized.join(', ') || 'not measured';
 }
 
 function reaches(row: Row): boolean {

@@ -1,6 +1,6 @@
 import type { BenchOptions } from './bench.options.ts';
 import { both, recorded, stepsOf, verdictOf, type Verdict } from './ledger.ts';
-import { circumstances, writePage } from './report.page.ts';
+import { circumstances, loadBefore, writePage } from './report.page.ts';
 import { MB } from './row.ts';
 import { eventsOf } from './sender.ts';
 import { since, Stage } from './stage.ts';
@@ -28,6 +28,7 @@ interface Sample {
 export async function soak(runs: number, options: BenchOptions, say: (line: string) => void): Promise<boolean> {
   const stage = await Stage.open({ exposeGc: options.exposeGc });
   const samples: Sample[] = [];
+  const load = loadBefore();
   let verdict: Verdict = { exact: true };
   try {
     const before = stage.log();
@@ -60,7 +61,7 @@ export async function soak(runs: number, options: BenchOptions, say: (line: stri
     say(`\n${sentence} ${effects} ${size}`);
     if (options.page !== undefined) {
       const page = [
-        circumstances(),
+        circumstances(load),
         `${runs.toLocaleString('en')} runs in bursts of ${BURST}. ${sentence} ${effects} ${size}`,
         tableOf(samples),
       ];
