@@ -132,6 +132,7 @@ export class Executor {
       work,
       outcome,
       startedAt,
+      told: run.stack.length,
       dice: this.ids.dice(),
       ...(requestVersion === undefined ? {} : { requestVersion }),
       ...(this.options.retryIntervalMs === undefined ? {} : { retryIntervalMs: this.options.retryIntervalMs }),

@@ -225,6 +225,8 @@ export interface ReplyHow {
   /** What the SDK answered in `x-inngest-req-version`. */
   readonly version?: number;
   readonly dice?: number;
+  /** How many resolved steps the call carried. */
+  readonly told?: number;
 }
 
 /** The function answers the entry that is out. */
@@ -234,7 +236,7 @@ export function replies(ops: readonly Op[], how: ReplyHow = {}): Beat {
 
 /** The app answers the call of a step that is out. */
 export function answers(target: string, ops: readonly Op[], how: ReplyHow = {}): Beat {
-  const { noRetry = false, retryAfterMs, plain, version, dice } = how;
+  const { noRetry = false, retryAfterMs, plain, version, dice, told } = how;
   return reports(
     target,
     {
@@ -246,6 +248,7 @@ export function answers(target: string, ops: readonly Op[], how: ReplyHow = {}):
     },
     version,
     dice,
+    told,
   );
 }
 
@@ -256,6 +259,7 @@ export interface ErrorHow {
   readonly transport?: boolean;
   readonly fault?: StepFault;
   readonly dice?: number;
+  readonly told?: number;
 }
 
 /** The call that is out comes to nothing: by default the function threw. */
@@ -274,10 +278,17 @@ export function throws(how: ErrorHow = {}, target: string = ENTRY): Beat {
     },
     undefined,
     how.dice,
+    how.told,
   );
 }
 
-function reports(target: string, outcome: Outcome, requestVersion: number | undefined, dice = 0): Beat {
+function reports(
+  target: string,
+  outcome: Outcome,
+  requestVersion: number | undefined,
+  dice = 0,
+  carried?: number,
+): Beat {
   return ({ run, at }) => {
     const { seq, generation } = callOf(run, target);
     return {
@@ -288,6 +299,7 @@ function reports(target: string, outcome: Outcome, requestVersion: number | unde
       startedAt: at - 10,
       dice,
       ...(requestVersion === undefined ? {} : { requestVersion }),
+      ...(carried === undefined ? {} : { told: carried }),
     };
   };
 }
@@ -304,7 +316,7 @@ const FIRST: Omit<Call, 'target' | 'seq' | 'generation'> = { attempt: 0, dueAt: 
 
 export function checkpoints(
   ops: readonly Op[],
-  how: { generation?: number; seq?: number; target?: string } = {},
+  how: { generation?: number; seq?: number; target?: string; diverging?: 'refused' } = {},
 ): Beat {
   return ({ run, at }) => ({
     type: 'CheckpointSteps',
@@ -312,6 +324,7 @@ export function checkpoints(
     seq: how.seq ?? callOf(run, how.target ?? ENTRY).seq,
     ops,
     ...(how.generation === undefined ? {} : { generation: how.generation }),
+    ...(how.diverging === undefined ? {} : { diverging: how.diverging }),
   });
 }
 

@@ -41,6 +41,7 @@ export class CheckpointController {
       seq,
       ...(generationId === undefined ? {} : { generation: generationId }),
       ops,
+      diverging: 'refused',
     });
     switch (answer.ignored) {
       case undefined:

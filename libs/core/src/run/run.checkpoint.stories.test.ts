@@ -36,6 +36,32 @@ describe('a checkpoint', () => {
       .thenIgnored('nothing_new')
       .thenMemo('a', { data: 'a' }));
 
+  it('is refused where it has another result than the one that counts, and all of it', () =>
+    given(...begun, checkpoints([done('a')]))
+      .when(checkpoints([done('b'), done('a', 'other')], { diverging: 'refused' }))
+      .thenIgnored('step_diverged')
+      .when(checkpoints([done('a'), done('b')], { diverging: 'refused' }))
+      .thenTells('StepCompleted b')
+      .thenMemo('a', { data: 'a' }));
+
+  it('leaves nothing of a call that went on with another result: it is made again with the one that counts', () =>
+    given(...begun, checkpoints([done('a')]))
+      .when(replies([done('a', 'other'), done('b'), complete('of another')], { told: 0 }))
+      .thenTells('CallSettled step', 'CallPlanned step')
+      .thenRun({ state: 'running', stack: ['a'] })
+      .thenOwes('enter'));
+
+  it('that was refused stops its call, which is made again at once, as no attempt of the app', () =>
+    given(...begun, checkpoints([done('a')]))
+      .when(throws({ code: 'stale_dispatch', noRetry: true, told: 0 }))
+      .thenTells('CallSettled step', 'CallPlanned step')
+      .thenOwes('enter'));
+
+  it('does not count where the call had been told of the result: an app that tells it again is passed over', () =>
+    given(...begun, replies([done('a')]))
+      .when(replies([done('a', 'other'), complete('fine')], { told: 1 }))
+      .thenRun({ state: 'completed', output: '"fine"' }));
+
   it('starts a run whose start was not told yet, and the finish timeout comes behind', () =>
     given(scheduled())
       .when(checkpoints([done('a')]))

@@ -77,6 +77,8 @@ export interface ReportCall extends CommandBase {
   readonly work: WorkRef;
   readonly outcome: Outcome;
   readonly startedAt: EpochMs;
+  /** How many resolved steps the call carried: of those that came later it knew nothing. Older logs do not say. */
+  readonly told?: number;
   /** What the SDK answered in `x-inngest-req-version`. */
   readonly requestVersion?: number;
   /** Uniform in [0, 1): the jitter of a backoff, drawn by the reporter. */
@@ -92,6 +94,11 @@ export interface CheckpointSteps extends CommandBase {
   /** Which try of the item it is, where the SDK says so. */
   readonly generation?: number;
   readonly ops: readonly Op[];
+  /**
+   * A step that has another result already: whoever tells this goes on with a result that does not count, so it is refused. Older logs
+   * pass over it.
+   */
+  readonly diverging?: 'refused';
 }
 
 export type TimerKind = 'sleep' | 'wait' | 'invoke' | 'signal' | 'start' | 'finish';

@@ -17,7 +17,7 @@ import { takeOps } from './run.decide-ops.js';
 import { Draft } from './run.draft.js';
 import { NOTHING } from './run.memos.js';
 import { ENTRY, isEnded, isResolved, type Run } from './run.state.js';
-import type { Op } from './run.ops.js';
+import type { Op, Outcome } from './run.ops.js';
 import { scheduled } from './run.evolve.js';
 import type { RunTransition } from './run.transitions.js';
 import { retryAt } from './run.backoff.js';
@@ -39,6 +39,7 @@ export type Ignored =
   | 'work_superseded'
   | 'step_unknown'
   | 'step_resolved'
+  | 'step_diverged'
   | 'timer_early'
   | 'nothing_new'
   | 'state_too_large'
@@ -137,7 +138,11 @@ function report(run: Run, command: ReportCall): Decision {
     retryAt: (failed: number, retryAfterMs: number | undefined): EpochMs =>
       retryAt({ attempt: failed, at, dice: command.dice, retryAfterMs, intervalMs: command.retryIntervalMs }),
   };
-  if (outcome.kind === 'ops') {
+  if (work.target === ENTRY && isOutrun(run, outcome, command.told)) {
+    // It went on with results that do not count: nothing of what it came to holds. With those that do it is made again.
+    draft.settle(tried);
+    draft.enter();
+  } else if (outcome.kind === 'ops') {
     takeOps(draft, tried, outcome);
   } else if (outcome.code === 'stale_dispatch') {
     // It stopped for another dispatch; but this one owns the work, so it was mistaken. Never the end of the run: execution.md section 8.
@@ -152,6 +157,7 @@ function checkpoint(run: Run, command: CheckpointSteps): Decision {
   const { at, seq, generation } = command;
   const call = Object.values(run.calls).find((other) => other.seq === seq);
   if (!call || (generation !== undefined && generation !== call.generation)) return ignore(run, 'work_superseded');
+  if (command.diverging === 'refused' && hasDiverged(run, command.ops, 0)) return ignore(run, 'step_diverged');
   const draft = new Draft(run, at);
   draft.implyStart();
   for (const op of command.ops) {
@@ -168,6 +174,25 @@ function checkpoint(run: Run, command: CheckpointSteps): Decision {
   // An entry goes on by itself with what it has told; a call of one step does not.
   if (call.target !== ENTRY) for (const id of stored) draft.enterAfter(id);
   return draft.decision();
+}
+
+/** Whether another call of the same item told results meanwhile, and this one has others, or was told to stop for it. */
+function isOutrun(run: Run, outcome: Outcome, told: number | undefined): boolean {
+  if (outcome.kind === 'ops') return hasDiverged(run, outcome.ops, told);
+  return outcome.code === 'stale_dispatch' && told !== undefined && run.stack.length > told;
+}
+
+/**
+ * Whether a call has another result of a step than the one that counts: two calls were under way for one item, as after a crash.
+ * @param told how many resolved steps the call carried; one that it was told of and tells otherwise is only passed over
+ */
+function hasDiverged(run: Run, ops: readonly Op[], told: number | undefined): boolean {
+  if (told === undefined) return false;
+  return ops.some((op) => {
+    const step = Object.hasOwn(run.steps, op.id) ? run.steps[op.id] : undefined;
+    if (!isResolved(step) || run.stack.indexOf(op.id) < told) return false;
+    return op.op === 'StepDone' ? op.memo !== step?.memo : op.op === 'StepFailed' || op.op === 'StepError';
+  });
 }
 
 /** An operation of a call in progress. */
