@@ -1,7 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Dispatcher } from 'undici';
 import { AppUnreachable } from '#ports/app-transport.port.js';
-import { transportError } from './transport.errors.js';
+import type { Connection, Rider } from './counting.client.js';
+import { isGone, transportError } from './transport.errors.js';
 import type { Hop } from './redirect.js';
 import { BodyBuffer, tooLarge } from './reply.body.js';
 
@@ -30,8 +31,45 @@ export interface RawReply {
   readonly body: Buffer;
 }
 
-/** One request and its reply, no redirects. @throws AppUnreachable, or what ended the deadline */
-export function exchange(
+/** Ways to a server. */
+export interface Ways {
+  /** Over a connection that is kept for the next request. */
+  readonly kept: Dispatcher;
+  /** Over one of its own. Absent: what may not be sent twice is not. */
+  readonly fresh?: Dispatcher;
+}
+
+/** A server that closes a kept connection as a request is on its way says so within a round trip. Later it had the request in hand. */
+const CROSSING_MS_MAX = 1_000;
+
+/** The kept connection was closed as the request was sent: it is likely that nobody has seen it. */
+class Crossed extends Error {
+  constructor(readonly reset: AppUnreachable) {
+    super(reset.message, { cause: reset });
+  }
+}
+
+/**
+ * One request and its reply, no redirects. Servers close connections that have rested for long, and may do so just as a request is sent: that
+ * is no failure of the app, and the request goes out once more.
+ * @throws AppUnreachable, or what ended the deadline
+ */
+export async function exchange(
+  { kept, fresh }: Ways,
+  hop: Hop,
+  bodyBytesMax: number,
+  deadline: Deadline,
+): Promise<RawReply> {
+  try {
+    return await dispatch(kept, hop, bodyBytesMax, deadline);
+  } catch (error) {
+    if (!(error instanceof Crossed)) throw error;
+    if (!fresh) throw error.reset;
+    return dispatch(fresh, hop, bodyBytesMax, deadline);
+  }
+}
+
+function dispatch(
   dispatcher: Dispatcher,
   { method, url, headers, body }: Hop,
   bodyBytesMax: number,
@@ -47,7 +85,11 @@ export function exchange(
   });
 }
 
-class ReplyReader implements Dispatcher.DispatchHandler {
+class ReplyReader implements Rider {
+  connection?: Connection;
+  /** Since when the request is on a connection that carried others before, by a clock of its own; undefined on a new one. */
+  private onKeptSince: number | undefined;
+  private begun = false;
   private controller: Dispatcher.DispatchController | undefined;
   private aborted: Error | undefined;
   private status = 0;
@@ -71,7 +113,13 @@ class ReplyReader implements Dispatcher.DispatchHandler {
 
   onRequestStart(controller: Dispatcher.DispatchController): void {
     this.controller = controller;
+    if (this.connection && this.connection.requests++ > 0) this.onKeptSince = performance.now();
     if (this.aborted) controller.abort(this.aborted);
+  }
+
+  /** The first byte of a reply. */
+  onResponseStarted(): void {
+    this.begun = true;
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number, headers: IncomingHttpHeaders): void {
@@ -95,7 +143,13 @@ class ReplyReader implements Dispatcher.DispatchHandler {
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
     if (error === this.aborted || error instanceof AppUnreachable) this.reject(error);
+    else if (this.hasCrossed(error)) this.reject(new Crossed(transportError(error, 'waiting')));
     else this.reject(transportError(error, this.status > 0 ? 'reading' : this.controller ? 'waiting' : 'connecting'));
+  }
+
+  private hasCrossed(error: Error): boolean {
+    if (this.onKeptSince === undefined || this.begun || !isGone(error)) return false;
+    return performance.now() - this.onKeptSince < CROSSING_MS_MAX;
   }
 }
 

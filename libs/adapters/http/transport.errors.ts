@@ -37,6 +37,13 @@ export function transportError(error: Error, phase: Phase): AppUnreachable {
   return new AppUnreachable('http_reset', phase === 'reading' ? RESET : `${RESET}: it ended before it began`, cause);
 }
 
+const GONE = new Set(['UND_ERR_SOCKET', 'ECONNRESET', 'ECONNABORTED', 'EPIPE']);
+
+/** Whether a connection was closed or reset by the other side. */
+export function isGone(error: Error): boolean {
+  return GONE.has(codeOf(error));
+}
+
 /** Where several addresses were tried, each failed in its own way: an error of our own among them says why. */
 function refusalIn(error: unknown): AppUnreachable | undefined {
   if (error instanceof AppUnreachable) return error;

@@ -1,8 +1,9 @@
-import { Agent, type Dispatcher } from 'undici';
+import { Agent, Pool, type Client } from 'undici';
 import { LIMITS } from '#core/limits.js';
 import { AppTransport, AppUnreachable, type AppReply, type AppRequest } from '#ports/app-transport.port.js';
 import { checkHost, guardedLookup, type AddressPolicy } from './address.guard.js';
-import { Deadline, exchange } from './exchange.js';
+import { CountingClient } from './counting.client.js';
+import { Deadline, exchange, type Ways } from './exchange.js';
 import { isRedirect, redirectCall, redirectFetch, type Hop } from './redirect.js';
 import { textOf } from './reply.body.js';
 
@@ -37,11 +38,15 @@ export class UndiciTransport extends AppTransport {
   }
 
   override fetch(request: Omit<AppRequest, 'method'> & { readonly method: string }): Promise<AppReply> {
-    return this.run(request, this.gateways, redirectFetch);
+    // A call of an app may be made twice; of what a function asks for nobody knows.
+    const { kept, policy } = this.gateways;
+    return this.run(request, { kept, policy }, redirectFetch);
   }
 
   override async close(): Promise<void> {
-    await Promise.all([...new Set([this.apps, this.gateways])].map(({ agent }) => agent.destroy()));
+    await Promise.all(
+      [...new Set([this.apps, this.gateways])].flatMap(({ kept, fresh }) => [kept.destroy(), fresh?.destroy()]),
+    );
   }
 
   private async run(
@@ -67,20 +72,23 @@ export class UndiciTransport extends AppTransport {
 }
 
 /** Connections that keep to one policy. */
-interface Line {
-  readonly agent: Dispatcher;
+interface Line extends Ways {
   readonly policy: AddressPolicy;
 }
 
 function openLine(policy: AddressPolicy, connectMs: number): Line {
-  const agent = new Agent({
+  const options = {
     allowH2: false,
-    pipelining: 1,
     headersTimeout: 0,
     bodyTimeout: 0,
     connect: { timeout: connectMs, lookup: guardedLookup(policy) },
-  });
-  return { agent, policy };
+  };
+  const kept = new Agent({ ...options, pipelining: 1, factory: countingPool });
+  return { kept, fresh: new Agent({ ...options, pipelining: 0 }), policy };
+}
+
+function countingPool(origin: string | URL, options: Client.Options): Pool {
+  return new Pool(origin, { ...options, factory: (to, inner) => new CountingClient(to, inner) });
 }
 
 type Redirect = (hop: Hop, status: number, location: string) => Hop;
@@ -96,7 +104,7 @@ async function follow(
   let hop = first;
   for (let redirects = 0; redirects <= LIMITS.redirectsMax; redirects++) {
     checkHost(hop.url.hostname, line.policy);
-    const { status, headers, body } = await exchange(line.agent, hop, bodyBytesMax, deadline);
+    const { status, headers, body } = await exchange(line, hop, bodyBytesMax, deadline);
     const { location } = headers;
     if (!isRedirect(status) || location === undefined) {
       return {

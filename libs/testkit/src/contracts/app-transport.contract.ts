@@ -221,10 +221,17 @@ export function appTransportContract(name: string, open: (setup: AppTransportSet
         ['in a chunk', (socket) => socket.end(`${head}transfer-encoding: chunked\r\n\r\nA\r\nhalf`)],
         ['before the last chunk', (socket) => socket.end(`${head}transfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n`)],
       ])('%s', async (_, breakOff) => {
-        const url = await program((socket) => socket.once('data', () => breakOff(socket)));
+        let requests = 0;
+        const url = await program((socket) =>
+          socket.once('data', () => {
+            requests++;
+            breakOff(socket);
+          }),
+        );
         const error = await failure(transport.send(request(url)));
         expect(error).toMatchObject(fails('http_reset'));
         expect(error.message).toContain(sentence);
+        expect(requests).toBe(1);
       });
 
       it('is called again all the same', async () => {
@@ -236,6 +243,79 @@ export function appTransportContract(name: string, open: (setup: AppTransportSet
         expect(await failure(transport.send(request(url)))).toMatchObject(fails('http_reset'));
         expect(calls).toBe(1);
         expect((await transport.send(request(url))).body).toBe('back');
+      });
+    });
+
+    describe('a connection that was kept', () => {
+      const answer = (socket: Socket) => void socket.write('HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok');
+      const breakOff = (socket: Socket) => void socket.destroy();
+
+      /**
+       * Calls a server until a connection carries a second call.
+       * @param second what it does with that one
+       * @param later what it does with the calls on connections that are made afterwards
+       * @returns what came of that call, and how many requests it was
+       */
+      async function reuse(
+        second: (socket: Socket) => void,
+        later = answer,
+        changed: Partial<AppRequest> = {},
+        way: 'send' | 'fetch' = 'send',
+      ) {
+        let requests = 0;
+        let met = false;
+        const url = await program((socket) => {
+          let carried = 0;
+          socket.on('data', (bytes) => {
+            if (!bytes.toString().startsWith('POST ')) return;
+            requests++;
+            if (++carried === 1) return void (met ? later(socket) : answer(socket));
+            met = true;
+            second(socket);
+          });
+        });
+        for (;;) {
+          requests = 0;
+          const [came] = await Promise.allSettled([transport[way](request(url, changed))]);
+          if (met) return { came, requests };
+        }
+      }
+
+      it.each<[string, (socket: Socket) => void]>([
+        ['closed', breakOff],
+        ['reset', (socket) => socket.resetAndDestroy()],
+      ])('and is %s as a call comes: the call is made once more', async (_, second) => {
+        expect(await reuse(second)).toMatchObject({ came: { value: { status: 200, body: 'ok' } }, requests: 2 });
+      });
+
+      it('is no reason to call a third time', async () => {
+        expect(await reuse(breakOff, breakOff)).toMatchObject({
+          came: { reason: fails('http_reset') },
+          requests: 2,
+        });
+      });
+
+      it('is no reason to send again what a function asked for: it may be a payment', async () => {
+        expect(await reuse(breakOff, answer, {}, 'fetch')).toMatchObject({
+          came: { reason: fails('http_reset') },
+          requests: 1,
+        });
+      });
+
+      it('gives a call no more time', async () => {
+        const silent = () => undefined;
+        expect(await reuse(breakOff, silent, { timeoutMs: 300 })).toMatchObject({
+          came: { reason: fails('http_timeout') },
+          requests: 2,
+        });
+      });
+
+      it.each<[string, (socket: Socket) => void]>([
+        ['in the head of a reply', (socket) => socket.end('HTTP/1.1 2')],
+        ['in the body of a reply', (socket) => socket.end('HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf')],
+        ['when the app has had the call for long', (socket) => setTimeout(() => socket.destroy(), 1_500)],
+      ])('and breaks off %s: the call is not made again', async (_, second) => {
+        expect(await reuse(second)).toMatchObject({ came: { reason: fails('http_reset') }, requests: 1 });
       });
     });
 
