@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Old JavaScript on purpose: the Node that is too old for Millrace must be able to read this file, to say so.
 import { existsSync } from 'node:fs';
+import * as modules from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -82,6 +83,8 @@ async function start() {
     return relaunch(node);
   }
   if (relaunched) holdOnToLauncher();
+  // Most of a start is reading programs: what the engine has made of them is kept beside the build, where that can be written to.
+  modules.enableCompileCache(join(root, 'dist', '.compiled'));
   return import(pathToFileURL(main).href);
 }
 

@@ -5,10 +5,7 @@ import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { openDataDir } from '#adapters/local-log/data-dir.js';
-import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
-import type { PlacedTransition, RunTransition } from '#core/run/run.transitions.js';
-import { SystemClock } from '#platform/system-clock.js';
+import { causeOf, endOf, ofType, storiesIn, type Story } from './log.stories.js';
 
 /** How often the server is killed; CI kills more often than `npm test`. */
 const KILLS = Number(process.env['MILLRACE_KILLS'] ?? 8);
@@ -28,7 +25,13 @@ interface RunView {
   readonly event_id: string;
 }
 
-type Transition = RunTransition;
+/** What a step of the app comes to: another token each time that its body runs, and the tokens of the results that it was made of. */
+interface Result {
+  readonly n: number;
+  readonly step: string;
+  readonly of: readonly string[];
+  readonly token: string;
+}
 
 /** A small generator with a seed, so that a failure can be played again. */
 function dice(seed: number): () => number {
@@ -112,20 +115,10 @@ async function stop(): Promise<void> {
   await gone;
 }
 
-async function transitionsOnTheLog(): Promise<PlacedTransition[]> {
-  const dir = openDataDir(join(folder, 'data'));
-  const log = LocalEventLog.open(dir, { clock: new SystemClock() });
-  const all: PlacedTransition[] = [];
-  for (let offset = 0; ;) {
-    const page = await log.read('transitions', { partition: 0, offset }, 1_000);
-    const last = page.at(-1);
-    if (!last) break;
-    all.push(...page.map(({ body }) => body as PlacedTransition));
-    offset = last.position.offset + 1;
-  }
-  await log.close();
-  await dir.close();
-  return all;
+/** By name, what the steps of a run came to: the function must have been told this, and nothing else. */
+function recorded(story: Story): Record<string, Result> {
+  const steps = ofType(story, 'StepCompleted').filter(({ kind }) => kind === 'run' || kind === 'invoke');
+  return Object.fromEntries(steps.map(({ name, memo }) => [name, (JSON.parse(memo) as { data: Result }).data]));
 }
 
 /** Sends until it is acknowledged: with an id of our own or with a seed, as SDKs do. */
@@ -170,14 +163,18 @@ it(`loses and doubles nothing over ${KILLS} kills (seed ${SEED})`, { timeout: KI
     'the app is synced',
     async () =>
       ((await (await fetch(`http://127.0.0.1:${serverPort}/dev`)).json()) as { functions: unknown[] }).functions
-        .length === 2,
+        .length === 3,
   );
 
   for (let round = 0; round <= KILLS; round++) {
     const numbers = Array.from({ length: BURST }, () => next++);
     const burst = Promise.all(
       numbers.map(async (n) => {
-        const internalId = await send('chaos/work', n, n % 2 === 0 ? `work-${n}` : undefined);
+        const internalId = await send(
+          n % 3 === 0 ? 'chaos/calls' : 'chaos/work',
+          n,
+          n % 2 === 0 ? `work-${n}` : undefined,
+        );
         sent.push({ n, internalId, cancelled: false });
       }),
     );
@@ -217,30 +214,39 @@ it(`loses and doubles nothing over ${KILLS} kills (seed ${SEED})`, { timeout: KI
   const executed = new Map(report.executed);
   await stop();
 
-  // What the log says of each run, from its first record to its last.
-  const scheduled = new Map<string, string[]>();
-  const told = new Map<string, Transition[]>();
-  for (const { runId, transition } of await transitionsOnTheLog()) {
-    told.set(runId, [...(told.get(runId) ?? []), transition]);
-    if (transition.type !== 'RunScheduled' || transition.functionSlug !== 'chaos-work') continue;
-    for (const eventId of transition.eventIds) scheduled.set(eventId, [...(scheduled.get(eventId) ?? []), runId]);
-  }
+  const stories = await storiesIn(join(folder, 'data'));
+  const startedBy = Map.groupBy(stories, causeOf);
+  const childrenOf = Map.groupBy(stories, (story) => ofType(story, 'RunScheduled')[0]?.parents.at(-1)?.runId);
   for (const order of sent) {
-    const runs = scheduled.get(order.internalId) ?? [];
+    const runs = startedBy.get(order.internalId) ?? [];
     expect(runs, `event ${order.n} has one run`).toHaveLength(1);
-    const transitions = told.get(runs[0] as string) ?? [];
-    const ends = transitions.filter(({ type }) => /^Run(Completed|Failed|Cancelled)$/.test(type));
-    expect(ends, `run of ${order.n} ends once`).toHaveLength(1);
-    const [end] = ends as [Transition];
+    const [story] = runs as [Story];
+    const end = endOf(story);
     expect(order.cancelled ? ['RunCancelled', 'RunCompleted'] : ['RunCompleted']).toContain(end.type);
-    const results = transitions.flatMap((it) =>
-      it.type === 'StepCompleted' || it.type === 'StepFailed' ? [it.stepId] : [],
-    );
-    expect(new Set(results).size, `each step of ${order.n} has one result`).toBe(results.length);
     if (end.type !== 'RunCompleted') continue;
-    expect(JSON.parse(end.output)).toEqual({ n: order.n, told: order.n, child: { n: order.n, step: 'only' } });
-    expect(results).toHaveLength(7);
-    for (const step of ['first', 'left', 'right', 'last', 'only']) {
+
+    const results = recorded(story);
+    expect(JSON.parse(end.output), `the outcome of ${order.n} is made of what is recorded`).toEqual({
+      told: order.n,
+      results,
+    });
+    const tokens = (...steps: string[]) => steps.map((step) => results[step]?.token);
+    expect(results, `the steps of ${order.n} are made of what is recorded`).toMatchObject({
+      first: { n: order.n, step: 'first', of: [] },
+      second: { n: order.n, step: 'second', of: tokens('first') },
+      left: { n: order.n, step: 'left', of: tokens('second') },
+      right: { n: order.n, step: 'right', of: tokens('second') },
+      child: { n: order.n, step: 'only', of: [] },
+      join: { n: order.n, step: 'join', of: tokens('left', 'right', 'child') },
+      last: { n: order.n, step: 'last', of: tokens('join') },
+    });
+    const children = childrenOf.get(story.runId) ?? [];
+    expect(children, `${order.n} invoked one run`).toHaveLength(1);
+    const [small] = children as [Story];
+    const smallEnd = endOf(small);
+    expect(recorded(small), `what ${order.n} invoked`).toEqual({ only: results['child'] });
+    expect(smallEnd.type === 'RunCompleted' && JSON.parse(smallEnd.output)).toEqual(results['child']);
+    for (const step of ['first', 'second', 'left', 'right', 'join', 'last', 'only']) {
       expect(executed.get(`${order.n}/${step}`), `${order.n}/${step}`).toBeGreaterThan(0);
     }
   }

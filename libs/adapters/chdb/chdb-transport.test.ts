@@ -64,6 +64,21 @@ describe('the engine process', () => {
     expect(await transport.pid()).not.toBe(process.pid);
   });
 
+  it('makes no table where the disk has no room for it, until it has', async () => {
+    const full = open({ roomBytesMin: Number.MAX_SAFE_INTEGER });
+    await expect(full.run(table)).rejects.toMatchObject({
+      code: 'history_unavailable',
+      message: `History is not available: the disk of ${path} is full.`,
+    });
+    expect(await full.run('SELECT 1 AS n')).toEqual([{ n: 1 }]);
+    await expect(full.run('SELECT n FROM t')).rejects.toMatchObject({ data: { clickhouseCode: 60 } });
+    await full.close();
+
+    const transport = open();
+    await transport.run(table);
+    expect(await numbers(transport)).toEqual([]);
+  });
+
   it('is let go when it has nothing to do, and comes back when it has', async () => {
     const transport = open({ idleMs: HOUR });
     await transport.run(table);

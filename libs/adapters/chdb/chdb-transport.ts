@@ -1,3 +1,5 @@
+import { statfs } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import { Fault } from '#core/faults.js';
 import type { Clock } from '#ports/clock.port.js';
@@ -16,6 +18,8 @@ export interface ChdbOptions {
   readonly module?: string;
   /** How long to wait for another process to let the folder go. Default 10 s. */
   readonly lockWaitMs?: number;
+  /** Room that the disk must have for a table to be made. Default 16 MiB. */
+  readonly roomBytesMin?: number;
 }
 
 /** A query may use this much, so that a question nobody can answer here ends as an error and not as a full machine. */
@@ -29,6 +33,8 @@ const ENGINE_ABORTED = 236;
 const INSERT_BYTES_MAX = 8 * 1024 ** 2;
 
 const ROWS_PER_TURN = 256;
+
+const DEFINITION = /^\s*(CREATE|ALTER)\b/i;
 
 const MISSING =
   'Run history is off: the optional package chdb, the embedded history engine, is not installed or has no build for this platform ' +
@@ -102,12 +108,27 @@ export class ChdbTransport implements ClickHouseTransport {
   private async callEngine(call: EngineCall, retries: number): Promise<Uint8Array> {
     const starting = this.started();
     try {
-      return await this.callOnce(await starting, call);
+      const engine = await starting;
+      if (call.kind === 'run' && DEFINITION.test(call.sql)) await this.needRoom();
+      return await this.callOnce(engine, call);
     } catch (error) {
       if (!(error instanceof EngineLost) || retries === 0) throw error;
       if (this.engine === starting) this.engine = undefined;
       return this.callEngine(call, retries - 1);
     }
+  }
+
+  /**
+   * On a full disk the engine says that a table is made, and what it has written is an empty file: once its process has ended, no other can
+   * open the folder. Rows it refuses by itself.
+   */
+  private async needRoom(): Promise<void> {
+    const { path, roomBytesMin = 16 * 1024 ** 2 } = this.options;
+    const { blocks, bavail, bsize } = await statfs(dirname(path));
+    const roomBytes = bavail * bsize;
+    if (blocks === 0 || roomBytes >= roomBytesMin) return; // Some file systems do not tell.
+    const message = `History is not available: the disk of ${path} is full.`;
+    throw new Fault('history_unavailable', { roomBytes, roomBytesMin }, { message });
   }
 
   private async callOnce(engine: EngineProcess, call: EngineCall): Promise<Uint8Array> {
@@ -168,7 +189,9 @@ export class ChdbTransport implements ClickHouseTransport {
       this.missing = new Fault('history_unavailable', {}, { message: MISSING, cause: error });
       return this.missing;
     }
-    const message = `The history in ${this.options.path} cannot be opened; another process may be using it.`;
+    const message =
+      `The history in ${this.options.path} cannot be opened: another process may be using it, or it is damaged. ` +
+      'While the server is stopped it may be removed; it is made anew from the log then.';
     return new Fault('history_unavailable', {}, { message, cause: error });
   }
 

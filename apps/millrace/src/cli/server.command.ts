@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { flushCompileCache } from 'node:module';
 import { networkInterfaces } from 'node:os';
 import { Option, type Command } from 'commander';
 import { Fault } from '#core/faults.js';
@@ -78,13 +79,18 @@ async function serve(mode: Mode, command: Command, known: readonly Flag[], conte
   const stop = new StopSignal((signal) => console.note(`${signal}: waiting for calls under way. Again: stop at once.`));
   try {
     const { startServer } = await import('../host.js');
-    const server = await startServer(settings, {
+    const starting = startServer(settings, {
       logger: createLogger(settings, process.stderr, context.env),
       hooks: terminal,
     });
-    terminal.listening(server.url);
-    await stop.given;
-    await server.close();
+    const server = await Promise.race([starting, stop.given]);
+    // A start may take its time, as where it waits for room on the disk; one that is cut off is made again like after a kill.
+    if (server) {
+      terminal.listening(server.url);
+      flushCompileCache(); // Else only an orderly end would keep it.
+      await stop.given;
+      await server.close();
+    }
     terminal.stopped();
     return EXIT.ok;
   } catch (error) {
@@ -130,6 +136,16 @@ function failureOf(error: unknown, host: string, port: number): unknown {
         { next: 'Upgrade Millrace, or give another folder with --data-dir.', code: 'data_dir_newer' },
         error,
       );
+    case 'state_unavailable':
+    case 'log_unavailable': {
+      const { code, data } = error as Fault;
+      return new Failure(
+        EXIT.failed,
+        'The data folder cannot be written to.',
+        { why: String(data['reason']), next: 'Make room on its disk, or give another folder with --data-dir.', code },
+        error,
+      );
+    }
     case 'EADDRINUSE':
       return new Failure(
         EXIT.failed,
