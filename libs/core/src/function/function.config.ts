@@ -62,6 +62,8 @@ export interface FunctionVersion {
   readonly config: FunctionConfig;
   /** Set when the function left the app's payload: no new runs. */
   readonly archivedAt?: number;
+  /** Somebody paused it: events leave skipped runs. `running`: what became of the runs under way. */
+  readonly paused?: { readonly at: number; readonly running: 'hold' | 'cancel' };
 }
 
 /** An app as the data plane knows it: a record of the `config` topic. */
