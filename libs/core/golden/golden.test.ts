@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { replay, type GoldenCommand, type GoldenDecision } from '#testkit/golden.replay.js';
 import { scenario } from '#testkit/golden.scenario.js';
+import type { AdmissionTransition } from '../src/admission/admission.js';
 import type { CronTransition } from '../src/cron/cron.aggregate.js';
 import type { Command } from '../src/effects.js';
 import type { ReportCall } from '../src/run/run.commands.js';
@@ -95,6 +96,9 @@ function kinds(names: readonly string[]): readonly string[] {
 /** The compiler says when one is missing. */
 const COMMANDS = namesOf<Command['type']>({
   ScheduleRun: true,
+  SkipRun: true,
+  StartCall: true,
+  DropCall: true,
   StartRun: true,
   ReportCall: true,
   CheckpointSteps: true,
@@ -110,6 +114,11 @@ const COMMANDS = namesOf<Command['type']>({
   ArmCron: true,
   DisarmCron: true,
   TickCron: true,
+  OfferRun: true,
+  FireAdmission: true,
+  ReleaseSingleton: true,
+  SpendThrottle: true,
+  ForgetAdmission: true,
 });
 
 const OPS = namesOf<Op['op']>({
@@ -129,8 +138,10 @@ const OPS = namesOf<Op['op']>({
   DeferAbort: true,
 });
 
-const TRANSITIONS = namesOf<(RunTransition | SignalTransition | CronTransition)['type']>({
+const TRANSITIONS = namesOf<(RunTransition | SignalTransition | CronTransition | AdmissionTransition)['type']>({
   RunScheduled: true,
+  RunSkipped: true,
+  CallStarted: true,
   RunStarted: true,
   VersionNegotiated: true,
   StepPlanned: true,
@@ -157,6 +168,24 @@ const TRANSITIONS = namesOf<(RunTransition | SignalTransition | CronTransition)[
   CronArmed: true,
   CronDisarmed: true,
   CronTicked: true,
+  RateCharged: true,
+  RateLimited: true,
+  DebounceOpened: true,
+  DebounceMoved: true,
+  DebounceOutdated: true,
+  DebounceFired: true,
+  DebounceDropped: true,
+  BatchOpened: true,
+  BatchJoined: true,
+  BatchFired: true,
+  BatchDropped: true,
+  EventIdTaken: true,
+  EventIdRefused: true,
+  SingletonTaken: true,
+  SingletonSkipped: true,
+  SingletonReleased: true,
+  ThrottleSpent: true,
+  AdmissionForgotten: true,
 });
 
 function namesOf<T extends string>(names: Readonly<Record<T, true>>): readonly string[] {

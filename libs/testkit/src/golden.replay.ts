@@ -1,3 +1,6 @@
+import type { Admission, AdmissionCommand } from '#core/admission/admission.js';
+import { decideAdmission } from '#core/admission/admission.decide.js';
+import { admissionOwed } from '#core/admission/admission.owed.js';
 import type { Command, Effect } from '#core/effects.js';
 import { cronEffects, decideCron, type CronCommand, type CronState } from '#core/cron/cron.aggregate.js';
 import { jitterOf } from '#core/cron/cron.jitter.js';
@@ -36,9 +39,9 @@ export interface Replay {
 /** Decides a log of commands from the start, as a desk does, and keeps all that comes of it. */
 export function replay(log: readonly GoldenCommand[]): Replay {
   const states = new Map<string, unknown>();
-  const decisions = log.map(({ key, type, schema, body }): GoldenDecision => {
+  const decisions = log.map(({ key, type, schema, body }, index): GoldenDecision => {
     if (schema !== 1 || body.type !== type) throw new Error(`no schema ${schema} of ${type}`);
-    const { next, ...decision } = decideAny(states.get(key), body);
+    const { next, ...decision } = decideAny(states.get(key), body, index);
     states.set(key, next);
     return { key, ...decision };
   });
@@ -47,12 +50,24 @@ export function replay(log: readonly GoldenCommand[]): Replay {
 
 type Decided = Omit<GoldenDecision, 'key'> & { readonly next: unknown };
 
-function decideAny(state: unknown, command: Command): Decided {
+function decideAny(state: unknown, command: Command, offset: number): Decided {
+  if ('key' in command) return ofAdmission(state as Admission | undefined, command, offset);
   if ('signal' in command) return ofSignal(state as Signal | undefined, command);
   if ('cron' in command && 'functionId' in command && !('runId' in command)) {
     return ofCron(state as CronState | undefined, command);
   }
   return ofRun(state as Run | undefined, command);
+}
+
+function ofAdmission(state: Admission | undefined, command: AdmissionCommand, offset: number): Decided {
+  const { transitions, effects, next, ignored } = decideAdmission(state, command, { partition: 0, offset });
+  return {
+    transitions,
+    effects,
+    owed: admissionOwed(next).map(({ kind, id, at }) => `${kind} ${id} ${at}`),
+    ...(ignored === undefined ? {} : { ignored }),
+    next,
+  };
 }
 
 function ofRun(run: Run | undefined, command: RunCommand): Decided {

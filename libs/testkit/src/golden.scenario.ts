@@ -3,17 +3,20 @@ import { cronKey, type CronCommand } from '#core/cron/cron.aggregate.js';
 import { fault } from '#core/run/run.faults.js';
 import { signalConflict } from '#core/run/run.memos.js';
 import { signalKey, type SignalCommand } from '#core/signal/signal.js';
+import { admissionCommands } from './golden.admission.js';
 import type { GoldenCommand } from './golden.replay.js';
 import {
   aborts,
   after,
   annotated,
   answers,
+  calls,
   cancelled,
   checkpoints,
   complete,
   defers,
   discover,
+  drops,
   done,
   ENV,
   errored,
@@ -34,6 +37,7 @@ import {
   RUN_ID,
   scheduled,
   signals,
+  skipped,
   sleeps,
   START,
   started,
@@ -43,6 +47,8 @@ import {
   type Beat,
 } from './run.story.js';
 
+const SLOT = { scope: 'fn', value: 'acme', limit: 1, expression: 'event.data.tenant' } as const;
+const TENANT = { scope: 'account', value: 'acme', limit: 2, expression: 'event.data.tenant' } as const;
 const begun = [scheduled(), started()];
 const INVOKED = `{"data":{"_inngest":{"correlation_id":"P1.i1"}},"id":"e1","name":"inngest/function.invoked","ts":1,"user":{}}`;
 const invoked = scheduled({
@@ -171,6 +177,31 @@ const runs: readonly (readonly Beat[])[] = [
     throws({ retryAfterMs: 60_000 }),
   ],
   [cancelled],
+  // Under limits: calls that are said before they are made, and runs that never run.
+  [
+    scheduled({
+      flow: { priority: 5, run: SLOT, step: [TENANT], singleton: 'singleton:env:f1:=acme', notes: ['a note'] },
+    }),
+    calls('step', { lease: 'L1', waited: { ms: 5, cause: 'concurrency', key: 'acme', limit: 1, inUse: 1 } }),
+    calls('step', { lease: 'L1' }),
+    calls('step', { lease: 'L2' }),
+    checkpoints([done('a')], { diverging: 'refused' }),
+    checkpoints([done('a', 'other'), done('b')], { diverging: 'refused' }),
+    replies([done('a', 'other'), complete()], { told: 0, version: 2 }),
+    calls('step', { lease: 'L3', finishTimeoutMs: 9_000 }),
+    throws({ code: 'stale_dispatch', noRetry: true, told: 1 }),
+    calls('step', { lease: 'L4' }),
+    replies([planned('p'), planned('q')], { told: 1 }),
+    calls('p', { lease: 'L5' }),
+    calls('q', { lease: 'L6' }),
+    cancelled,
+    late({ target: 'p', seq: 3, generation: 1 }, answers('p', [done('p')])),
+    drops({ target: 'q', seq: 4, generation: 1 }),
+    drops({ target: 'q', seq: 4, generation: 1 }),
+  ],
+  [scheduled({ flow: { throttle: { value: '' } } }), calls('step', { lease: 'L1', finishTimeoutMs: 4_000 }), returns()],
+  [skipped({ blockedBy: 'RUN00' }), scheduled(), skipped()],
+  [skipped({ parents: [{ runId: 'P1', stepId: 'i1' }], reason: 'function_paused' })],
 ];
 
 const signal = { env: ENV, signal: 'go', at: START };
@@ -213,6 +244,7 @@ export function scenario(): readonly GoldenCommand[] {
     }),
     ...signalCommands.map((command) => [signalKey(ENV, command.signal), command] as const),
     ...cronCommands.map((command) => [cronKey(ENV, command.functionId, command.cron), command] as const),
+    ...admissionCommands(),
   ];
   return keyed.map(([key, body]) => ({ key, type: body.type, schema: 1, body }));
 }

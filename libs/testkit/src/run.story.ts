@@ -1,7 +1,8 @@
 import { expect } from 'vitest';
 import type { Effect } from '#core/effects.js';
 import { fault, faultOutput } from '#core/run/run.faults.js';
-import type { CancelWatch, RunCommand, ScheduleRun, TimerKind } from '#core/run/run.commands.js';
+import type { Waited } from '#core/flow/flow.js';
+import type { CancelWatch, RunCommand, ScheduleRun, SkipRun, TimerKind, WorkRef } from '#core/run/run.commands.js';
 import { decide, type Decision, type Ignored } from '#core/run/run.decide.js';
 import { runEffects } from '#core/run/run.effects.js';
 import { evolve, scheduled as beginning } from '#core/run/run.evolve.js';
@@ -145,6 +146,7 @@ function lineOf(t: RunTransition): string {
     if (t.dueAt > t.at) how.push('in', t.dueAt - t.at);
   }
   if ('timedOut' in t && t.timedOut) how.push('timed out');
+  if (t.type === 'RunSkipped') how.push(t.reason, t.blockedBy ?? '');
   if (t.type === 'RunCancelled') how.push('by', t.by);
   if (t.type === 'TimeoutMoved') how.push(t.kind, t.until === undefined ? 'off' : `to ${t.until - START}`);
   if (t.type === 'DeferAdded' && t.rejected !== undefined) how.push('rejected', t.rejected);
@@ -159,6 +161,8 @@ function owedLine(item: Owed, now: EpochMs): string {
       const what = item.call.target === ENTRY ? 'enter' : `${item.call.gateway ? 'fetch' : 'call'} ${item.call.target}`;
       return `${what}${item.call.attempt > 0 ? ` attempt ${item.call.attempt}` : ''}${later}`;
     }
+    case 'slot':
+      return `slot ${item.key.value}`;
     case 'timer':
       return `${item.timer}${item.stepId === undefined ? '' : ` ${item.stepId}`}${later}`;
     case 'pause':
@@ -216,6 +220,29 @@ export function started(finishTimeoutMs?: number): Beat {
     ...about(at),
     ...(finishTimeoutMs === undefined ? {} : { finishTimeoutMs }),
   });
+}
+
+/** A call that limits count is about to be made. */
+export function calls(
+  target: string = ENTRY,
+  how: { lease?: string; waited?: Waited; finishTimeoutMs?: number } = {},
+): Beat {
+  return ({ run, at }) => ({ type: 'StartCall', ...about(at), work: workOf(callOf(run, target)), lease: 'L1', ...how });
+}
+
+/** The lease of a call ends, whose run has ended before. */
+export function drops(work: WorkRef): Beat {
+  return ({ at }) => ({ type: 'DropCall', ...about(at), work: workOf(work) });
+}
+
+/** The event wanted a run, and a rule stands against it. */
+export function skipped(how: Partial<SkipRun> = {}): Beat {
+  const scheduling = scheduled();
+  return (told) => ({ ...(scheduling(told) as ScheduleRun), type: 'SkipRun', reason: 'singleton', ...how });
+}
+
+function workOf({ target, seq, generation }: WorkRef): WorkRef {
+  return { target, seq, generation };
 }
 
 export interface ReplyHow {

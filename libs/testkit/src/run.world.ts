@@ -1,5 +1,6 @@
 import type { Command, Effect } from '#core/effects.js';
 import { derivedUlid } from '#core/event/event.ids.js';
+import type { FlowKey } from '#core/flow/flow.js';
 import { canonical } from '#core/json.js';
 import { callView, type CallView } from '#core/run/run.call.js';
 import type { ReportCall, RunCommand, ScheduleRun } from '#core/run/run.commands.js';
@@ -9,7 +10,7 @@ import { fault, faultOutput } from '#core/run/run.faults.js';
 import { dataMemo, invokeUnknown } from '#core/run/run.memos.js';
 import type { Op, Outcome } from '#core/run/run.ops.js';
 import { owed, type Owed } from '#core/run/run.owed.js';
-import { ENTRY, isEnded, type Call, type Run } from '#core/run/run.state.js';
+import { ENTRY, isEnded, isOver, type Call, type Run } from '#core/run/run.state.js';
 import { decideSignal, signalEffects, type Signal } from '#core/signal/signal.js';
 
 /** A small function app: stages of steps, the steps of a stage in parallel. Answers as an SDK does, from the memos alone. */
@@ -18,6 +19,8 @@ export interface Program {
   readonly stages: readonly (readonly ProgramStep[])[];
   /** Steps that it does one after the other are told on the way, and not again: a lost word means that they are done again. */
   readonly checkpoints?: boolean;
+  /** Limits count it: each call is said before it is made, the run holds a slot while it runs, and a singleton until its end. */
+  readonly limited?: boolean;
   /** It throws at its end. */
   readonly throws?: boolean;
 }
@@ -44,6 +47,8 @@ export interface Due {
 
 export const ROOT = 'R1';
 const ENV = 'env';
+const SLOT: FlowKey = { scope: 'fn', value: '', limit: 1 };
+const SINGLETON = 'singleton:env:f:';
 const MAX_ATTEMPTS = 3;
 
 /**
@@ -56,6 +61,8 @@ export class World {
   readonly decisions: { readonly key: string; readonly decision: Decision }[] = [];
   readonly runs = new Map<string, Run>();
   readonly signals = new Map<string, Signal>();
+  /** Runs that gave their singleton back. */
+  readonly released: string[] = [];
   /** How often the body of each step of the root's program was run. */
   readonly executed = new Map<string, number>();
   /** Posted, and not decided yet. */
@@ -68,7 +75,8 @@ export class World {
     how: Partial<ScheduleRun> = {},
   ) {
     this.programs.set(ROOT, program);
-    this.post({ key: ROOT, command: { ...scheduleRoot(this.now), ...how } });
+    const flow = program.limited ? { flow: { run: SLOT, singleton: SINGLETON } } : {};
+    this.post({ key: ROOT, command: { ...scheduleRoot(this.now), ...flow, ...how } });
     this.deliverAll();
   }
 
@@ -77,11 +85,14 @@ export class World {
   }
 
   get ended(): boolean {
-    return [...this.runs.values()].every(isEnded) && this.letterbox.length === 0;
+    return [...this.runs.values()].every(isOver) && this.letterbox.length === 0;
   }
 
+  /** What may happen; a slot only stands for its run. */
   outstanding(): readonly Due[] {
-    return [...this.runs.values()].flatMap((run) => owed(run).map((item) => ({ runId: run.id, item })));
+    return [...this.runs.values()].flatMap((run) =>
+      owed(run).flatMap((item) => (item.kind === 'slot' ? [] : [{ runId: run.id, item }])),
+    );
   }
 
   post(...posted: readonly Posted[]): void {
@@ -97,6 +108,10 @@ export class World {
     const posted = this.letterbox.shift();
     if (!posted) return undefined;
     const { key, command } = posted;
+    if (command.type === 'ReleaseSingleton') {
+      this.released.push(command.runId);
+      return undefined;
+    }
     this.log.push(posted);
     if ('signal' in command) {
       const { transitions, next } = decideSignal(this.signals.get(key), command);
@@ -165,12 +180,20 @@ export class World {
       const result = { memo: canonical({ data: { for: stepId }, name: event }) };
       return [{ key: runId, command: { ...base, type: 'ResumeStep', stepId, result } }];
     }
+    if (item.kind === 'slot') return []; // It stands for the run, and nothing comes of it.
+    const { target, seq, generation } = item.call;
+    const work = { target, seq, generation };
+    // A lease that ended behind its run.
+    if (isEnded(run)) return [{ key: runId, command: { ...base, type: 'DropCall', work } }];
+    const said: Posted[] = [];
+    if (this.programs.get(runId)?.limited)
+      said.push({ key: runId, command: { ...base, type: 'StartCall', work, lease: `L${this.now}` } });
     const told: Op[][] = [];
     const outcome = this.call(run, item.call, told);
     const checkpoints = told.map((ops): Posted => {
       return { key: runId, command: { ...base, type: 'CheckpointSteps', seq: item.call.seq, ops } };
     });
-    return [...checkpoints, { key: runId, command: this.report(runId, item.call, outcome) }];
+    return [...said, ...checkpoints, { key: runId, command: this.report(runId, item.call, outcome) }];
   }
 
   /** The command that says what a call came to. */

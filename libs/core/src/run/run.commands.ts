@@ -1,5 +1,6 @@
 import type { Env, EpochMs, Json } from '../words.js';
 import type { InvokeParent } from '../event/event.js';
+import type { RunFlow, Waited } from '../flow/flow.js';
 import type { Op, Outcome, StepFault } from './run.ops.js';
 
 interface CommandBase {
@@ -14,7 +15,10 @@ interface CommandBase {
 /** What anybody may want of a run. Stands on `commands`, keyed by the run's id. */
 export type RunCommand =
   | ScheduleRun
+  | SkipRun
   | StartRun
+  | StartCall
+  | DropCall
   | ReportCall
   | CheckpointSteps
   | FireTimer
@@ -44,6 +48,19 @@ export interface ScheduleRun extends CommandBase {
   readonly startTimeoutMs?: number;
   readonly cron?: string;
   readonly batchId?: string;
+  /** Keys and priority, as evaluated for the event. */
+  readonly flow?: RunFlow;
+}
+
+/** Why a run never runs. Contract 16. */
+export type SkipReason = 'singleton' | 'function_paused';
+
+/** A run that is recorded, and never runs: its event wanted it, and a rule stood against it. */
+export interface SkipRun extends Omit<ScheduleRun, 'type'> {
+  readonly type: 'SkipRun';
+  readonly reason: SkipReason;
+  /** The run that holds the singleton. */
+  readonly blockedBy?: string;
 }
 
 /** A `cancelOn` entry of a run: the expression stays, the end is an instant. */
@@ -59,6 +76,25 @@ export interface CancelWatch {
 export interface StartRun extends CommandBase {
   readonly type: 'StartRun';
   readonly finishTimeoutMs?: number;
+}
+
+/**
+ * A call is about to be made that a limit counts: on the log before the app hears of it, so that it counts also for whoever comes after a
+ * crash. Where it is ignored the call is not made. Starts the run where it is the first.
+ */
+export interface StartCall extends CommandBase {
+  readonly type: 'StartCall';
+  readonly work: WorkRef;
+  /** Token of the lease: the same call is made again under another, when one has ended. */
+  readonly lease: string;
+  readonly waited?: Waited;
+  readonly finishTimeoutMs?: number;
+}
+
+/** The call of a run that has ended counts no more: its lease is over, and nobody waits for its answer. */
+export interface DropCall extends CommandBase {
+  readonly type: 'DropCall';
+  readonly work: WorkRef;
 }
 
 /** How an executor names the work it did. */
@@ -135,7 +171,7 @@ export interface LinkChild extends CommandBase {
 
 export interface CancelRun extends CommandBase {
   readonly type: 'CancelRun';
-  readonly by: 'api' | 'event' | 'singleton';
+  readonly by: 'api' | 'event' | 'singleton' | 'function_paused';
   /** Internal id of the cancelling event, id of the superseding run. */
   readonly cause?: string;
 }

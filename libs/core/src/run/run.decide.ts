@@ -11,12 +11,15 @@ import type {
   ReviewTimeouts,
   RunCommand,
   ScheduleRun,
+  SkipRun,
+  StartCall,
   StartRun,
+  WorkRef,
 } from './run.commands.js';
 import { takeOps } from './run.decide-ops.js';
 import { Draft } from './run.draft.js';
 import { NOTHING } from './run.memos.js';
-import { ENTRY, isEnded, isResolved, type Run } from './run.state.js';
+import { ENTRY, isEnded, isResolved, type Call, type Run } from './run.state.js';
 import type { Op, Outcome } from './run.ops.js';
 import { scheduled } from './run.evolve.js';
 import type { RunTransition } from './run.transitions.js';
@@ -47,12 +50,19 @@ export type Ignored =
 
 /** Deterministic: the same run and command give the same decision, on any owner, at any time. `command.at` is the only clock. */
 export function decide(run: Run | undefined, command: RunCommand): Decision {
-  if (command.type === 'ScheduleRun') return run ? ignore(run, 'run_exists') : schedule(command);
+  if (command.type === 'ScheduleRun' || command.type === 'SkipRun') {
+    if (run) return ignore(run, 'run_exists');
+    return command.type === 'ScheduleRun' ? schedule(command) : skip(command);
+  }
   if (!run) return ignore(undefined, 'run_unknown');
-  if (isEnded(run)) return ignore(run, 'run_ended');
+  if (isEnded(run)) return afterEnd(run, command);
   switch (command.type) {
     case 'StartRun':
       return start(run, command);
+    case 'StartCall':
+      return startCall(run, command);
+    case 'DropCall':
+      return ignore(run, 'work_superseded');
     case 'ReportCall':
       return report(run, command);
     case 'CheckpointSteps':
@@ -78,7 +88,31 @@ function ignore(run: Run | undefined, ignored: Ignored): Decision {
   return { transitions: [], next: run, ignored };
 }
 
+/** What counted when the run ended counts until it is answered, or its lease is over. */
+function afterEnd(run: Run, command: RunCommand): Decision {
+  if (command.type !== 'ReportCall' && command.type !== 'DropCall') return ignore(run, 'run_ended');
+  const { work, at } = command;
+  const call = run.lingering?.find(({ seq, generation }) => seq === work.seq && generation === work.generation);
+  if (!call) return ignore(run, 'run_ended');
+  const draft = new Draft(run, at);
+  draft.settle({ call, startedAt: command.type === 'ReportCall' ? command.startedAt : at });
+  return draft.decision();
+}
+
 function schedule(command: ScheduleRun): Decision {
+  const draft = create(command);
+  draft.planCall(ENTRY, draft.run.startAt);
+  return draft.decision();
+}
+
+function skip(command: SkipRun): Decision {
+  const draft = create(command);
+  const { at, reason, blockedBy } = command;
+  draft.add({ type: 'RunSkipped', at, reason, ...(blockedBy === undefined ? {} : { blockedBy }) });
+  return draft.decision();
+}
+
+function create(command: ScheduleRun | SkipRun): Draft {
   const { at } = command;
   const startAt = Math.max(at, command.startAt);
   const first: Extract<RunTransition, { type: 'RunScheduled' }> = {
@@ -102,10 +136,9 @@ function schedule(command: ScheduleRun): Decision {
       : { startTimeoutAt: startAt + command.startTimeoutMs }),
     ...(command.cron === undefined ? {} : { cron: command.cron }),
     ...(command.batchId === undefined ? {} : { batchId: command.batchId }),
+    ...(command.flow === undefined ? {} : { flow: command.flow }),
   };
-  const draft = new Draft(scheduled(command.runId, command.env, first), at, [first]);
-  draft.planCall(ENTRY, startAt);
-  return draft.decision();
+  return new Draft(scheduled(command.runId, command.env, first), at, [first]);
 }
 
 function start(run: Run, { at, finishTimeoutMs }: StartRun): Decision {
@@ -118,10 +151,26 @@ function start(run: Run, { at, finishTimeoutMs }: StartRun): Decision {
   return draft.transitions.length === 0 ? ignore(run, 'run_started') : draft.decision();
 }
 
+function startCall(run: Run, { at, work, lease, waited, finishTimeoutMs }: StartCall): Decision {
+  const call = callOf(run, work);
+  if (!call) return ignore(run, 'work_superseded');
+  if (call.lease === lease) return ignore(run, 'nothing_new');
+  const draft = new Draft(run, at);
+  if (run.state === 'queued') draft.start(finishTimeoutMs);
+  draft.add({ type: 'CallStarted', at, ...work, lease, ...(waited === undefined ? {} : { waited }) });
+  return draft.decision();
+}
+
+/** The call that somebody speaks of, if it is still the one. */
+function callOf(run: Run, { target, seq, generation }: WorkRef): Call | undefined {
+  const call = Object.hasOwn(run.calls, target) ? run.calls[target] : undefined;
+  return call?.seq === seq && call.generation === generation ? call : undefined;
+}
+
 function report(run: Run, command: ReportCall): Decision {
   const { work, outcome, at } = command;
-  const call = Object.hasOwn(run.calls, work.target) ? run.calls[work.target] : undefined;
-  if (!call || call.seq !== work.seq || call.generation !== work.generation) return ignore(run, 'work_superseded');
+  const call = callOf(run, work);
+  if (!call) return ignore(run, 'work_superseded');
 
   const draft = new Draft(run, at);
   draft.implyStart();

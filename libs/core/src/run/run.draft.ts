@@ -133,7 +133,7 @@ export class Draft {
     this.failRun(stepsOverflowed);
   }
 
-  settle({ call, startedAt }: Tried): void {
+  settle({ call, startedAt }: Pick<Tried, 'call' | 'startedAt'>): void {
     this.add({
       type: 'CallSettled',
       at: this.at,

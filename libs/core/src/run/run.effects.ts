@@ -13,7 +13,8 @@ import {
   functionInvoked,
   type EndedRun,
 } from './run.lifecycle.js';
-import { dataMemo, invokeCancelled, invokeFailed } from './run.memos.js';
+import { dataMemo, invokeCancelled, invokeFailed, invokeRefused } from './run.memos.js';
+import type { StepFault } from './run.ops.js';
 import { isEnded, isResolved, type Run } from './run.state.js';
 import type { RunTransition } from './run.transitions.js';
 
@@ -41,10 +42,18 @@ function effectsOf(t: RunTransition, before: Run | undefined, run: Run): readonl
     case 'StepCompleted':
     case 'StepFailed':
       return before ? release(before, t.stepId, t.at) : [];
+    case 'RunSkipped':
+      return toParents(t, run);
     case 'RunCompleted':
     case 'RunFailed':
     case 'RunCancelled':
-      return [...letGo(run, t.at), ...toParents(t, run), ...lifecycle(t, run), ...deferred(run, t.at)];
+      return [
+        ...letGo(run, t.at),
+        ...releaseSingleton(run, t.at),
+        ...toParents(t, run),
+        ...lifecycle(t, run),
+        ...deferred(run, t.at),
+      ];
     default:
       return [];
   }
@@ -115,19 +124,37 @@ function release(run: Run, stepId: string, at: EpochMs): readonly Effect[] {
   ];
 }
 
+type Skipped = Extract<RunTransition, { type: 'RunSkipped' }>;
 type End = Extract<RunTransition, { type: 'RunCompleted' | 'RunFailed' | 'RunCancelled' }>;
 
+/** The next run of the function under this key may start. */
+function releaseSingleton({ id: runId, env, functionId, flow }: Run, at: EpochMs): readonly Effect[] {
+  const key = flow?.singleton;
+  if (key === undefined) return [];
+  return [{ kind: 'command', key, command: { type: 'ReleaseSingleton', env, functionId, key, at, runId } }];
+}
+
 /** The steps that invoked this run get its end as their result. */
-function toParents(t: End, run: Run): readonly Effect[] {
-  const result =
-    t.type === 'RunCompleted'
-      ? { memo: dataMemo(t.output) }
-      : { fault: t.type === 'RunFailed' ? invokeFailed(t.fault, t.errorClass) : invokeCancelled };
+function toParents(t: End | Skipped, run: Run): readonly Effect[] {
+  const result = t.type === 'RunCompleted' ? { memo: dataMemo(t.output) } : { fault: invokeFault(t) };
   return run.parents.map(({ runId, stepId }) => ({
     kind: 'command',
     key: runId,
     command: { type: 'ResumeStep', runId, env: run.env, at: t.at, stepId, result, childRunId: run.id },
   }));
+}
+
+function invokeFault(t: Exclude<End, { type: 'RunCompleted' }> | Skipped): StepFault {
+  switch (t.type) {
+    case 'RunFailed':
+      return invokeFailed(t.fault, t.errorClass);
+    case 'RunCancelled':
+      return invokeCancelled;
+    case 'RunSkipped':
+      return invokeRefused(
+        t.reason === 'singleton' ? 'another run of it holds its singleton' : 'its function is paused',
+      );
+  }
 }
 
 function lifecycle(t: End, run: Run): readonly Effect[] {

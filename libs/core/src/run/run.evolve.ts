@@ -1,5 +1,5 @@
 import { utf8Bytes } from '../json.js';
-import { unreachable, type Env } from '../words.js';
+import { unreachable, type Env, type EpochMs } from '../words.js';
 import { ENTRY, type Call, type Run, type Step } from './run.state.js';
 import type { RunTransition, StepKind } from './run.transitions.js';
 
@@ -23,6 +23,7 @@ export function scheduled(id: string, env: Env, t: Scheduled): Run {
     cancelOn: t.cancelOn,
     ...(t.cron === undefined ? {} : { cron: t.cron }),
     ...(t.batchId === undefined ? {} : { batchId: t.batchId }),
+    ...(t.flow === undefined ? {} : { flow: t.flow }),
     createdAt: t.at,
     startAt: t.startAt,
     maxAttempts: t.maxAttempts,
@@ -49,6 +50,15 @@ export function evolve(run: Run, t: RunTransition): Run {
   switch (t.type) {
     case 'RunScheduled':
       return run;
+    case 'RunSkipped':
+      return {
+        ...run,
+        state: 'skipped',
+        // Contract 12: it begins and ends as it is made.
+        startedAt: t.at,
+        endedAt: t.at,
+        skip: { reason: t.reason, ...(t.blockedBy === undefined ? {} : { blockedBy: t.blockedBy }) },
+      };
     case 'RunStarted':
       return {
         ...without(run, 'startTimeoutAt'),
@@ -68,7 +78,12 @@ export function evolve(run: Run, t: RunTransition): Run {
     case 'StepErrored':
     case 'CallErrored':
       return run;
+    case 'CallStarted': {
+      const call = run.calls[t.target];
+      return call ? { ...run, calls: { ...run.calls, [t.target]: { ...call, lease: t.lease } } } : run;
+    }
     case 'CallSettled':
+      if (run.lingering) return settleLingering(run, run.lingering, t.seq);
       return run.calls[t.target]?.seq === t.seq ? { ...run, calls: omit(run.calls, t.target) } : run;
     case 'CallProgressed':
       return progress(run, t.seq);
@@ -121,14 +136,24 @@ export function evolve(run: Run, t: RunTransition): Run {
     case 'MetadataAdded':
       return { ...run, metadataBytes: run.metadataBytes + utf8Bytes(t.body) };
     case 'RunCompleted':
-      return { ...run, state: 'completed', endedAt: t.at, output: t.output, calls: {}, entryWanted: false };
+      return { ...end(run, t.at), state: 'completed', output: t.output };
     case 'RunFailed':
-      return { ...run, state: 'failed', endedAt: t.at, output: t.output, calls: {}, entryWanted: false };
+      return { ...end(run, t.at), state: 'failed', output: t.output };
     case 'RunCancelled':
-      return { ...run, state: 'cancelled', endedAt: t.at, calls: {}, entryWanted: false };
+      return { ...end(run, t.at), state: 'cancelled' };
     default:
       return unreachable(t);
   }
+}
+
+function end(run: Run, at: EpochMs): Run {
+  const lingering = Object.values(run.calls).filter(({ lease }) => lease !== undefined);
+  return { ...run, endedAt: at, calls: {}, entryWanted: false, ...(lingering.length === 0 ? {} : { lingering }) };
+}
+
+function settleLingering(run: Run, lingering: readonly Call[], seq: number): Run {
+  const rest = lingering.filter((call) => call.seq !== seq);
+  return rest.length === 0 ? without(run, 'lingering') : { ...run, lingering: rest };
 }
 
 function plan(run: Run, t: Extract<RunTransition, { type: 'StepPlanned' }>): Run {

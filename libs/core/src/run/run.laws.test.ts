@@ -17,6 +17,7 @@ function anyProgramOf(...kinds: readonly ProgramStep['kind'][]): fc.Arbitrary<Pr
     .record({
       requestVersion: fc.constantFrom<1 | 2>(1, 2),
       checkpoints: fc.boolean(),
+      limited: fc.boolean(),
       stages: fc.array(fc.array(step, { minLength: 1, maxLength: 4 }), { maxLength: 5 }),
     })
     .map(({ stages, ...program }) => ({
@@ -315,6 +316,7 @@ describe('in a world where answers are lost, late and double', () => {
         const choose = chooser(choices);
         const world = finish(disturbed(new World(program), choose, 150), choose);
         expect(world.run.output).toBe(play(program, choices).run.output);
+        expect(world.released.includes(ROOT), 'a singleton is given back').toBe(program.limited ?? false);
         for (const [runId, run] of world.runs) expect(folded(world, runId)).toEqual(run);
       }),
       { numRuns: 500 },

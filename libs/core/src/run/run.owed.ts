@@ -1,6 +1,7 @@
+import type { RunFlow } from '../flow/flow.js';
 import type { EpochMs } from '../words.js';
 import type { TimerKind } from './run.commands.js';
-import { isEnded, isResolved, type Call, type Run } from './run.state.js';
+import { isEnded, isOver, isResolved, type Call, type Run } from './run.state.js';
 
 /** Something that should be out in the world for a run as it stands. Equal `id` and `at`: the same thing. */
 export type Owed =
@@ -11,6 +12,14 @@ export type Owed =
       readonly at: EpochMs;
       readonly timer: TimerKind;
       readonly stepId?: string;
+    }
+  /** It runs, and its function limits whole runs. */
+  | {
+      readonly kind: 'slot';
+      readonly id: string;
+      readonly at: EpochMs;
+      readonly runId: string;
+      readonly key: NonNullable<RunFlow['run']>;
     }
   | {
       readonly kind: 'pause';
@@ -30,10 +39,12 @@ const cache = new WeakMap<Run, readonly Owed[]>();
 
 /** The work, timers and pauses that should be out for a run as it stands. After any loss they are simply put out again. */
 export function owed(run: Run | undefined): readonly Owed[] {
-  if (!run || isEnded(run)) return [];
+  if (!run || isOver(run)) return [];
   const known = cache.get(run);
   if (known) return known;
-  const list = [...work(run), ...timeouts(run), ...waits(run), ...watches(run)];
+  const list = isEnded(run)
+    ? lingering(run)
+    : [...work(run), ...slot(run), ...timeouts(run), ...waits(run), ...watches(run)];
   cache.set(run, list);
   return list;
 }
@@ -44,6 +55,16 @@ export function workId(run: { readonly id: string }, call: Pick<Call, 'seq' | 'g
 
 function work(run: Run): Owed[] {
   return Object.values(run.calls).map((call) => ({ kind: 'work', id: workId(run, call), at: call.dueAt, call }));
+}
+
+function lingering(run: Run): Owed[] {
+  return (run.lingering ?? []).map((call) => ({ kind: 'work', id: workId(run, call), at: call.dueAt, call }));
+}
+
+function slot(run: Run): Owed[] {
+  const key = run.flow?.run;
+  if (!key || run.startedAt === undefined) return [];
+  return [{ kind: 'slot', id: `${run.id}:slot`, at: run.startedAt, runId: run.id, key }];
 }
 
 function timeouts(run: Run): Owed[] {

@@ -2,6 +2,7 @@ import { waitUntil } from '../duration.js';
 import type { InternalEvent, InvokeParent, StoredEvent } from '../event/event.js';
 import { foldsFalse } from '../expression/expression.bind.js';
 import { compile, MATCH_ROOTS } from '../expression/expression.compile.js';
+import type { RunFlow } from '../flow/flow.js';
 import type { CancelOn, FunctionVersion } from '../function/function.config.js';
 import { LIMITS } from '../limits.js';
 import type { EpochMs } from '../words.js';
@@ -14,10 +15,11 @@ export interface Scheduling {
   readonly at: EpochMs;
   readonly cron?: Extract<InternalEvent, { kind: 'cron' }> | undefined;
   readonly parent?: InvokeParent | undefined;
+  readonly flow?: RunFlow | undefined;
 }
 
 /** The command that starts a run of a function for an event. What of the configuration stays with the run is taken here: contract 29, 9. */
-export function scheduleRun({ runId, fn, event, at, cron, parent }: Scheduling): ScheduleRun {
+export function scheduleRun({ runId, fn, event, at, cron, parent, flow }: Scheduling): ScheduleRun {
   const { config } = fn;
   const startTimeoutMs = config.timeouts.startMs;
   return {
@@ -40,6 +42,7 @@ export function scheduleRun({ runId, fn, event, at, cron, parent }: Scheduling):
     cancelOn: config.cancelOn.flatMap((entry) => watchFor(entry, event)),
     ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
     ...(cron ? { cron: cronOf(event) } : {}),
+    ...(flow === undefined ? {} : { flow }),
   };
 }
 

@@ -1,6 +1,7 @@
 import type { InvokeParent } from '../event/event.js';
+import type { RunFlow } from '../flow/flow.js';
 import type { Env, EpochMs, Json } from '../words.js';
-import type { CancelWatch } from './run.commands.js';
+import type { CancelWatch, SkipReason } from './run.commands.js';
 import type { StepKind } from './run.transitions.js';
 
 /** A step as its run knows it. Resolved when it has a memo: that is what calls carry under its id, and it never changes. */
@@ -40,6 +41,8 @@ export interface Call {
   readonly progressed: boolean;
   /** A retry that nothing pulls forward. */
   readonly held?: boolean;
+  /** A limit counts it, and it was about to be made under this lease: it may be under way, whatever became of who made it. */
+  readonly lease?: string;
 }
 
 export interface Defer {
@@ -49,7 +52,7 @@ export interface Defer {
   readonly state: 'live' | 'aborted' | 'rejected';
 }
 
-export type RunState = 'queued' | 'running' | 'completed' | 'failed' | 'cancelled';
+export type RunState = 'queued' | 'running' | 'completed' | 'failed' | 'cancelled' | 'skipped';
 
 /** One execution of one function version, folded from its transitions. */
 export interface Run {
@@ -68,6 +71,7 @@ export interface Run {
   readonly cancelOn: readonly CancelWatch[];
   readonly cron?: string;
   readonly batchId?: string;
+  readonly flow?: RunFlow;
   readonly createdAt: EpochMs;
   readonly startAt: EpochMs;
   readonly startedAt?: EpochMs;
@@ -89,6 +93,8 @@ export interface Run {
   /** Group of the step that was planned last. */
   readonly groupOfLast: number;
   readonly calls: Readonly<Record<string, Call>>;
+  /** Calls that were under way when the run ended, and that a limit counts: until they are answered or their leases end. */
+  readonly lingering?: readonly Call[];
   /** Enter the function once more when the entry under way is done. */
   readonly entryWanted: boolean;
   readonly seqNext: number;
@@ -100,13 +106,26 @@ export interface Run {
   readonly metadataBytes: number;
   readonly defers: Readonly<Record<string, Defer>>;
   readonly output?: Json;
+  /** Why it never runs. */
+  readonly skip?: { readonly reason: SkipReason; readonly blockedBy?: string };
 }
+
+/** How people are told why a run was skipped. Contract 16. */
+export const SKIP_REASON: Readonly<Record<SkipReason, string>> = {
+  singleton: 'Singleton',
+  function_paused: 'FunctionPaused',
+};
 
 /** The target that enters the function. */
 export const ENTRY = 'step';
 
 export function isEnded(run: Run): boolean {
-  return run.state === 'completed' || run.state === 'failed' || run.state === 'cancelled';
+  return run.state !== 'queued' && run.state !== 'running';
+}
+
+/** Nothing more can come of it. */
+export function isOver(run: Run): boolean {
+  return isEnded(run) && run.lingering === undefined;
 }
 
 export function isResolved(step: Step | undefined): boolean {

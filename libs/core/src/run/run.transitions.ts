@@ -1,6 +1,7 @@
 import type { InvokeParent } from '../event/event.js';
+import type { RunFlow, Waited } from '../flow/flow.js';
 import type { EpochMs, Json } from '../words.js';
-import type { CancelWatch } from './run.commands.js';
+import type { CancelWatch, SkipReason } from './run.commands.js';
 import type { StepFault } from './run.ops.js';
 
 /** How a step came to be, for people and for History. */
@@ -26,7 +27,11 @@ export type RunTransition =
       readonly startTimeoutAt?: EpochMs;
       readonly cron?: string;
       readonly batchId?: string;
+      /** Keys and priority that stay with the run. */
+      readonly flow?: RunFlow;
     }
+  /** Recorded behind `RunScheduled`, under the same command: it never runs. */
+  | { readonly type: 'RunSkipped'; readonly at: EpochMs; readonly reason: SkipReason; readonly blockedBy?: string }
   /** `implied`: work came in before the word that it had begun, which brings the finish timeout. */
   | {
       readonly type: 'RunStarted';
@@ -100,6 +105,16 @@ export type RunTransition =
       readonly timedOut?: boolean;
       readonly childRunId?: string;
     }
+  /** A call that a limit counts is about to be made. `waited`: how long it stood in line, and for what. */
+  | {
+      readonly type: 'CallStarted';
+      readonly at: EpochMs;
+      readonly target: string;
+      readonly seq: number;
+      readonly generation: number;
+      readonly lease: string;
+      readonly waited?: Waited;
+    }
   /** A call was answered or lost: its work item is done with. */
   | {
       readonly type: 'CallSettled';
@@ -165,7 +180,7 @@ export type RunTransition =
   | {
       readonly type: 'RunCancelled';
       readonly at: EpochMs;
-      readonly by: 'api' | 'event' | 'singleton' | 'start_timeout' | 'finish_timeout';
+      readonly by: 'api' | 'event' | 'singleton' | 'function_paused' | 'start_timeout' | 'finish_timeout';
       readonly cause?: string;
     };
 
