@@ -12,6 +12,7 @@ export class HistoryOff extends History {
   override runsById = off;
   override runsOfEvent = off;
   override transitions = off;
+  override decisionsOfEvent = off;
 
   override close(): Promise<void> {
     return Promise.resolve();

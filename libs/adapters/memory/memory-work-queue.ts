@@ -1,46 +1,17 @@
+import type { FunctionLimits } from '#core/flow/flow.js';
+import { FlowModel } from '#core/flow/flow.model.js';
+import type { Backlog, Lease, QueueCounts, QueuedItem, RunSlot, WorkItem } from '#core/flow/flow.work.js';
 import { Fault } from '#core/faults.js';
-import { Heap } from '#core/heap.js';
-import { LIMITS } from '#core/limits.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { Ids } from '#ports/ids.port.js';
-import { WorkQueue, type Lease, type QueueCounts, type WorkItem } from '#ports/work-queue.port.js';
+import { WorkQueue } from '#ports/work-queue.port.js';
 
-interface Entry {
-  readonly item: WorkItem;
-  readonly order: number;
-  state: 'later' | 'ready' | 'leased' | 'gone';
-}
-
-interface Line {
-  readonly functionId: string;
-  readonly ready: Heap<Entry>;
-  readyCount: number;
-  running: number;
-  limit: number;
-  /** Stands in the ring of functions that may be served. */
-  inRing: boolean;
-}
-
-interface Held {
-  readonly entry: Entry;
-  readonly lease: Lease;
-}
-
-/** The queue of one process. Functions are served in turn; within a function the lowest rank goes first. */
+/** The queue of one process: the model of `core/flow`, those who wait for an item, and an alarm for when time alone lets one go. */
 export class MemoryWorkQueue extends WorkQueue {
-  private readonly entries = new Map<string, Entry>();
-  private readonly byRun = new Map<string, Set<Entry>>();
-  private readonly lines = new Map<string, Line>();
-  private readonly later = new Heap<Entry>(
-    (a, b) => a.item.dueAt < b.item.dueAt || (a.item.dueAt === b.item.dueAt && a.order < b.order),
-  );
-  /** In the order in which the leases end: all last equally long. */
-  private readonly held = new Map<string, Held>();
-  private readonly waiters = new Set<(lease: Lease) => void>();
-  private ring: Line[] = [];
-  private order = 0;
+  private readonly model = new FlowModel();
+  /** The longest waiting first. */
+  private readonly claimers = new Set<(lease: Lease) => void>();
   private alarm: { readonly at: number; readonly cancel: () => void } | undefined;
-  private sweep: { readonly at: number; readonly cancel: () => void } | undefined;
 
   constructor(
     private readonly clock: Clock,
@@ -51,30 +22,13 @@ export class MemoryWorkQueue extends WorkQueue {
   }
 
   override enqueue(items: readonly WorkItem[]): Promise<void> {
-    const now = this.clock.now();
-    for (const item of items) {
-      if (this.entries.has(item.id)) continue;
-      const entry: Entry = { item, order: this.order++, state: 'later' };
-      this.entries.set(item.id, entry);
-      let ofRun = this.byRun.get(item.runId);
-      if (!ofRun) this.byRun.set(item.runId, (ofRun = new Set()));
-      ofRun.add(entry);
-      if (item.dueAt > now) this.later.push(entry);
-      else this.ready(entry);
-    }
-    this.arm();
-    this.serve();
-    return Promise.resolve();
+    this.model.enqueue(items, this.clock.now(), this.leaseMs);
+    return this.serve();
   }
 
   override withdraw(ids: readonly string[]): Promise<void> {
-    for (const id of ids) {
-      const entry = this.entries.get(id);
-      if (!entry || entry.state === 'leased') continue;
-      if (entry.state === 'ready') this.lineOf(entry.item.functionId).readyCount--;
-      this.forget(entry);
-    }
-    return Promise.resolve();
+    this.model.withdraw(ids);
+    return this.serve();
   }
 
   override claim(signal: AbortSignal): Promise<Lease | undefined> {
@@ -87,176 +41,85 @@ export class MemoryWorkQueue extends WorkQueue {
         resolve(given);
       };
       const stop = () => {
-        this.waiters.delete(give);
+        this.claimers.delete(give);
         resolve(undefined);
       };
-      this.waiters.add(give);
+      this.claimers.add(give);
       signal.addEventListener('abort', stop, { once: true });
+      this.arm();
     });
   }
 
   override extend(lease: Lease): Promise<Lease> {
-    const held = this.held.get(lease.token);
-    if (!held) return Promise.reject(new Fault('lease_lost', { item: lease.item.id }));
-    this.held.delete(lease.token);
-    const longer = { ...lease, until: this.clock.now() + this.leaseMs };
-    this.held.set(lease.token, { entry: held.entry, lease: longer });
-    return Promise.resolve(longer);
+    const until = this.model.extend(lease.token, this.clock.now(), this.leaseMs);
+    if (until === undefined) return Promise.reject(new Fault('lease_lost', { item: lease.item.id }));
+    return Promise.resolve({ ...lease, until });
   }
 
   override complete(lease: Lease): Promise<void> {
-    const held = this.held.get(lease.token);
-    if (!held) return Promise.resolve();
-    this.held.delete(lease.token);
-    this.forget(held.entry);
-    this.freeSlot(held.entry.item.functionId);
-    this.serve();
-    return Promise.resolve();
+    this.model.complete(lease.token, this.clock.now());
+    return this.serve();
   }
 
-  override limit(functionId: string, concurrency: number | undefined): Promise<void> {
-    const line = this.lineOf(functionId);
-    line.limit = concurrency ?? LIMITS.concurrencyDefault;
-    this.enter(line);
-    this.serve();
-    return Promise.resolve();
+  override limits(functionId: string, limits: FunctionLimits | undefined): Promise<void> {
+    this.model.limits(functionId, limits, this.clock.now());
+    return this.serve();
+  }
+
+  override occupy(slots: readonly RunSlot[]): Promise<void> {
+    this.model.occupy(slots);
+    return this.serve();
+  }
+
+  override vacate(runIds: readonly string[]): Promise<void> {
+    this.model.vacate(runIds);
+    return this.serve();
+  }
+
+  override throttled(states: readonly { readonly key: string; readonly tat: number }[]): Promise<void> {
+    this.model.throttled(states);
+    return this.serve();
   }
 
   override counts(functionId?: string): Promise<QueueCounts> {
-    let [running, ready, later] = [0, 0, 0];
-    for (const entry of this.entries.values()) {
-      if (functionId !== undefined && entry.item.functionId !== functionId) continue;
-      if (entry.state === 'leased') running++;
-      else if (entry.state === 'ready') ready++;
-      else later++;
-    }
-    return Promise.resolve({ running, ready, later });
+    this.model.advance(this.clock.now());
+    return Promise.resolve(this.model.counts(functionId));
   }
 
-  override ofRun(runId: string): Promise<readonly (WorkItem & { readonly leased: boolean })[]> {
-    return Promise.resolve(
-      [...(this.byRun.get(runId) ?? [])].map(({ item, state }) => ({ ...item, leased: state === 'leased' })),
-    );
+  override ofRun(runId: string): Promise<readonly QueuedItem[]> {
+    return Promise.resolve(this.model.ofRun(runId, this.clock.now()));
   }
 
-  private lineOf(functionId: string): Line {
-    let line = this.lines.get(functionId);
-    if (!line) {
-      const ready = new Heap<Entry>(
-        (a, b) => a.item.rank < b.item.rank || (a.item.rank === b.item.rank && a.order < b.order),
-      );
-      line = { functionId, ready, readyCount: 0, running: 0, limit: LIMITS.concurrencyDefault, inRing: false };
-      this.lines.set(functionId, line);
-    }
-    return line;
+  override backlog(functionId: string, linesMax: number): Promise<Backlog> {
+    return Promise.resolve(this.model.backlog(functionId, linesMax, this.clock.now()));
   }
 
-  private ready(entry: Entry): void {
-    const line = this.lineOf(entry.item.functionId);
-    entry.state = 'ready';
-    line.ready.push(entry);
-    line.readyCount++;
-    this.enter(line);
-  }
-
-  private enter(line: Line): void {
-    if (line.inRing || line.readyCount === 0 || line.running >= line.limit) return;
-    line.inRing = true;
-    this.ring.push(line);
-  }
-
-  private freeSlot(functionId: string): void {
-    const line = this.lineOf(functionId);
-    line.running--;
-    this.enter(line);
-  }
-
-  private forget(entry: Entry): void {
-    entry.state = 'gone';
-    this.entries.delete(entry.item.id);
-    const ofRun = this.byRun.get(entry.item.runId);
-    ofRun?.delete(entry);
-    if (ofRun?.size === 0) this.byRun.delete(entry.item.runId);
-  }
-
-  private serve(): void {
-    for (const give of this.waiters) {
+  /** Gives those who wait what may go. To be called after whatever may let something go. */
+  private serve(): Promise<void> {
+    for (const give of this.claimers) {
       const lease = this.next();
-      if (!lease) return;
-      this.waiters.delete(give);
+      if (!lease) break;
+      this.claimers.delete(give);
       give(lease);
     }
+    this.arm();
+    return Promise.resolve();
   }
 
   private next(): Lease | undefined {
-    for (let line = this.ring.shift(); line; line = this.ring.shift()) {
-      line.inRing = false;
-      if (line.running >= line.limit) continue;
-      const entry = this.take(line);
-      if (!entry) continue;
-      line.running++;
-      entry.state = 'leased';
-      this.enter(line);
-      const lease: Lease = { item: entry.item, token: this.ids.ulid(), until: this.clock.now() + this.leaseMs };
-      this.held.set(lease.token, { entry, lease });
-      this.armSweep();
-      return lease;
-    }
-    return undefined;
+    const now = this.clock.now();
+    return this.model.advance(now) ? this.model.claim(now, this.ids.ulid(), this.leaseMs) : undefined;
   }
 
-  /** Withdrawn entries stay in the heap until they come up. */
-  private take(line: Line): Entry | undefined {
-    for (let entry = line.ready.pop(); entry; entry = line.ready.pop()) {
-      if (entry.state !== 'ready') continue;
-      line.readyCount--;
-      return entry;
-    }
-    return undefined;
-  }
-
+  /** Nobody needs to be woken where nobody waits. An alarm that has become too early is left: it sets the next. */
   private arm(): void {
-    let first = this.later.peek();
-    while (first?.state === 'gone') {
-      this.later.pop();
-      first = this.later.peek();
-    }
-    if (!first || (this.alarm && this.alarm.at <= first.item.dueAt)) return;
+    const at = this.model.nextAt();
+    if (this.claimers.size === 0 || at === undefined || (this.alarm && this.alarm.at <= at)) return;
     this.alarm?.cancel();
-    const at = first.item.dueAt;
-    this.alarm = { at, cancel: this.clock.at(at, () => this.wake()) };
-  }
-
-  private wake(): void {
-    this.alarm = undefined;
-    const now = this.clock.now();
-    for (let first = this.later.peek(); first && first.item.dueAt <= now; first = this.later.peek()) {
-      this.later.pop();
-      if (first.state === 'later') this.ready(first);
-    }
-    this.arm();
-    this.serve();
-  }
-
-  private armSweep(): void {
-    if (this.sweep) return;
-    const first = this.held.values().next();
-    if (first.done) return;
-    const at = first.value.lease.until;
-    this.sweep = { at, cancel: this.clock.at(at, () => this.expire()) };
-  }
-
-  /** A lease that nobody extended: the slot comes back and the item goes out again. */
-  private expire(): void {
-    this.sweep = undefined;
-    const now = this.clock.now();
-    for (const [token, { entry, lease }] of this.held) {
-      if (lease.until > now) break;
-      this.held.delete(token);
-      this.freeSlot(entry.item.functionId);
-      this.ready(entry);
-    }
-    this.armSweep();
-    this.serve();
+    const wake = () => {
+      this.alarm = undefined;
+      void this.serve();
+    };
+    this.alarm = { at, cancel: this.clock.at(at, wake) };
   }
 }

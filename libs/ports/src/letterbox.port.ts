@@ -1,3 +1,4 @@
+import type { AdmissionTransition } from '#core/admission/admission.js';
 import type { Command } from '#core/effects.js';
 import type { CronTransition } from '#core/cron/cron.aggregate.js';
 import type { RunTransition } from '#core/run/run.transitions.js';
@@ -11,7 +12,7 @@ export interface Addressed {
 
 /** What became of a command. */
 export interface Answer {
-  readonly transitions: readonly (RunTransition | SignalTransition | CronTransition)[];
+  readonly transitions: readonly (RunTransition | SignalTransition | CronTransition | AdmissionTransition)[];
   /** Why nothing came of it. */
   readonly ignored?: string;
 }

@@ -1,28 +1,37 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
+import { throttleKey, type FunctionLimits, type RunFlow } from '#core/flow/flow.js';
+import { FlowModel } from '#core/flow/flow.model.js';
 import { DEFAULT_ENV } from '#core/words.js';
 import type { Clock } from '#ports/clock.port.js';
-import type { Lease, WorkItem, WorkQueue } from '#ports/work-queue.port.js';
+import type { Lease, RunSlot, WorkQueue } from '#ports/work-queue.port.js';
+import { anyPlan, ANYTHING, FlowPlayer, functionId, type FlowMove } from '../flow.history.js';
+import { FlowReference } from '../flow.reference.js';
 import { ManualClock, settle } from '../manual-clock.js';
+import { aWorkItem } from '../work-item.js';
 
 /** Leases of the queue under test last this long. */
 export const LEASE_MS = 30_000;
 
-export function aWorkItem(id: string, more: Partial<WorkItem> = {}): WorkItem {
-  return {
-    id,
-    env: DEFAULT_ENV,
-    runId: `run-${id}`,
-    functionId: 'f',
-    kind: 'call',
-    target: 'step',
-    seq: 0,
-    generation: 1,
-    attempt: 0,
-    dueAt: 0,
-    rank: 0,
-    ...more,
-  };
+const PLAN = { scope: 'fn', expression: 'plan', value: 'x', limit: 1 } as const;
+const USER = { expression: 'user', value: 'u' } as const;
+
+function limitsOf(limits: Partial<FunctionLimits>): FunctionLimits {
+  return { concurrency: 1_000, declared: false, ...limits };
+}
+
+function customer(value: string): RunFlow {
+  return { step: [{ scope: 'fn', expression: 'customer', value, limit: 100 }] };
+}
+
+function slotOf({ item: { runId, env, functionId } }: Lease): RunSlot {
+  return { runId, env, functionId, key: PLAN };
+}
+
+async function ids(now: () => Promise<Lease | undefined>, count: number): Promise<(string | undefined)[]> {
+  const got: (string | undefined)[] = [];
+  for (let n = 0; n < count; n++) got.push((await now())?.item.id);
+  return got;
 }
 
 /** What a queue promises. @param open a new queue, whose leases last `LEASE_MS` */
@@ -119,9 +128,16 @@ export function workQueueContract(name: string, open: (clock: Clock) => Promise<
       expect(first).toContain('one');
     });
 
-    it('keeps to the limit of a function, and fills a slot as soon as it is free', async () => {
+    it('serves the lines of a function in turn: many items of one key do not delay another', async () => {
       const { queue, now } = await opened();
-      await queue.limit('f', 2);
+      await queue.enqueue(Array.from({ length: 100 }, (_, n) => aWorkItem(`many-${n}`, { flow: customer('many') })));
+      await queue.enqueue([aWorkItem('one', { flow: customer('few'), rank: 1e12 })]);
+      expect(await ids(now, 2)).toContain('one');
+    });
+
+    it('keeps to the number of a function, and fills a slot as soon as it is free', async () => {
+      const { queue, now } = await opened();
+      await queue.limits('f', limitsOf({ concurrency: 2 }));
       await queue.enqueue([1, 2, 3].map((n) => aWorkItem(`i${n}`, { rank: n })));
       const [first, second] = [await now(), await now()];
       expect(await now()).toBeUndefined();
@@ -131,17 +147,117 @@ export function workQueueContract(name: string, open: (clock: Clock) => Promise<
       expect(first?.item.id).toBe('i1');
     });
 
-    it('applies a changed limit to what waits already', async () => {
+    it('applies changed numbers to what waits already', async () => {
       const { queue, now } = await opened();
-      await queue.limit('f', 1);
+      await queue.limits('f', limitsOf({ concurrency: 1 }));
       await queue.enqueue([1, 2, 3].map((n) => aWorkItem(`i${n}`)));
       await now();
       const second = queue.claim(never);
       await settle();
-      await queue.limit('f', 2);
+      await queue.limits('f', limitsOf({ concurrency: 2 }));
       expect((await second)?.item.id).toBe('i2');
-      await queue.limit('f', undefined);
+      await queue.limits('f', undefined);
       expect((await now())?.item.id).toBe('i3');
+    });
+
+    it('hands out nothing of a function that is paused, and wakes who waits when it goes on', async () => {
+      const { queue, now } = await opened();
+      await queue.limits('f', limitsOf({ paused: true }));
+      await queue.enqueue([aWorkItem('a')]);
+      expect(await now()).toBeUndefined();
+      const claim = queue.claim(never);
+      await queue.limits('f', limitsOf({}));
+      expect((await claim)?.item.id).toBe('a');
+    });
+
+    it('keeps to the number of a key, across the functions that share its bucket', async () => {
+      const { queue, now } = await opened();
+      const key = { scope: 'account', expression: 'model', value: 'm', limit: 1 } as const;
+      const step = [{ scope: 'account', expression: 'model', limit: 1 }] as const;
+      for (const functionId of ['f', 'g']) {
+        await queue.limits(functionId, limitsOf({ step }));
+        await queue.enqueue([aWorkItem(`of ${functionId}`, { functionId, flow: { step: [key] } })]);
+      }
+      const first = await now();
+      expect([first?.item.id, await now()]).toEqual(['of f', undefined]);
+      const second = queue.claim(never);
+      await queue.complete(first as Lease);
+      expect((await second)?.item.id).toBe('of g');
+    });
+
+    it('keeps whole runs to their number: a slot is held from the first request until the run is vacated', async () => {
+      const { queue, now } = await opened();
+      await queue.limits('f', limitsOf({ run: { expression: 'plan', limit: 1 } }));
+      await queue.enqueue(['a', 'b'].map((id) => aWorkItem(id, { starts: true, flow: { run: PLAN } })));
+      const first = (await now()) as Lease;
+      await queue.occupy([slotOf(first), slotOf(first)]);
+      await queue.complete(first);
+      expect(await now()).toBeUndefined();
+      const second = queue.claim(never);
+      await queue.vacate([first.item.runId, 'unknown']);
+      expect((await second)?.item.id).toBe('b');
+    });
+
+    it('gives the slot of a run back when its first request ends and the run does not hold it by then', async () => {
+      const { clock, queue, now } = await opened();
+      await queue.limits('f', limitsOf({ run: { expression: 'plan', limit: 1 } }));
+      await queue.enqueue(['a', 'b', 'c'].map((id) => aWorkItem(id, { starts: true, flow: { run: PLAN } })));
+      await queue.complete((await now()) as Lease);
+      expect(await ids(now, 2)).toEqual(['b', undefined]);
+      await clock.turn(LEASE_MS);
+      expect(await ids(now, 2)).toEqual(['b', undefined]);
+    });
+
+    it('lets so many runs start at once, and then wakes who waits for each one that may', async () => {
+      const { clock, queue, now } = await opened();
+      await queue.limits('f', limitsOf({ throttle: { limit: 1, periodMs: 1_000, burst: 1 } }));
+      await queue.enqueue(['a', 'b', 'c'].map((id) => aWorkItem(id, { starts: true, flow: { throttle: USER } })));
+      await queue.enqueue([aWorkItem('step', { flow: { throttle: USER }, rank: 9 })]);
+      expect(await ids(now, 4)).toEqual(['a', 'b', 'step', undefined]);
+      const woken: number[] = [];
+      const claim = queue.claim(never).then((lease) => (woken.push(clock.now()), lease));
+      await clock.turn(1_500);
+      expect((await claim)?.grant?.throttle?.tat).toBe(1_003_000);
+      expect(woken).toEqual([1_001_000]);
+    });
+
+    it('takes what is told of throttles, and never back', async () => {
+      const { clock, queue, now } = await opened();
+      await queue.limits('f', limitsOf({ throttle: { limit: 1, periodMs: 1_000, burst: 0 } }));
+      const key = throttleKey(DEFAULT_ENV, 'f', USER);
+      await queue.throttled([{ key, tat: clock.now() + 500 }]);
+      await queue.throttled([{ key, tat: clock.now() + 100 }]);
+      await queue.enqueue([aWorkItem('a', { starts: true, flow: { throttle: USER } })]);
+      await clock.turn(499);
+      expect(await now()).toBeUndefined();
+      await clock.turn(1);
+      expect((await now())?.grant?.throttle).toEqual({ key, tat: clock.now() + 1_000 });
+    });
+
+    it('says what must be on the log before the call is made: that a limit counts it, and how it waited', async () => {
+      const { clock, queue, now } = await opened();
+      await queue.enqueue([aWorkItem('free')]);
+      expect((await now())?.grant).toBeUndefined();
+      await queue.limits('f', limitsOf({ concurrency: 2, declared: true }));
+      await queue.enqueue([aWorkItem('a'), aWorkItem('b')]);
+      const lease = await now();
+      expect(lease?.grant).toEqual({});
+      const waits = queue.claim(never);
+      await clock.turn(70);
+      await queue.complete(lease as Lease);
+      expect((await waits)?.grant).toEqual({ waited: { ms: 70, cause: 'concurrency', limit: 2, inUse: 2 } });
+    });
+
+    it('counts what was under way when the queue was lost for one lease, then hands it out again', async () => {
+      const { clock, queue, now } = await opened();
+      await queue.limits('f', limitsOf({ concurrency: 1 }));
+      await queue.enqueue([aWorkItem('lost', { underWay: true }), aWorkItem('b', { rank: 1 })]);
+      expect(await queue.counts('f')).toEqual({ running: 1, ready: 1, later: 0 });
+      await queue.enqueue([aWorkItem('b', { rank: 1, underWay: true })]);
+      await clock.turn(LEASE_MS - 1);
+      expect(await now()).toBeUndefined();
+      await clock.turn(1);
+      expect(await ids(now, 2)).toEqual(['lost', undefined]);
     });
 
     it('takes back what is no longer owed, unless it is under way', async () => {
@@ -163,7 +279,7 @@ export function workQueueContract(name: string, open: (clock: Clock) => Promise<
 
     it('hands an item out again when its lease has ended, and gives its slot back', async () => {
       const { clock, queue, now } = await opened();
-      await queue.limit('f', 1);
+      await queue.limits('f', limitsOf({ concurrency: 1 }));
       await queue.enqueue([aWorkItem('a')]);
       const lost = await now();
       await clock.turn(LEASE_MS - 1);
@@ -189,97 +305,152 @@ export function workQueueContract(name: string, open: (clock: Clock) => Promise<
       expect(lease.until).toBe(clock.now() + LEASE_MS);
     });
 
-    it('tells what is out for a run', async () => {
+    it('ends a lease whose item was withdrawn for good, unless the item is owed again', async () => {
       const { clock, queue, now } = await opened();
+      await queue.enqueue([aWorkItem('a'), aWorkItem('b')]);
+      await ids(now, 2);
+      await queue.withdraw(['a', 'b']);
+      await queue.enqueue([aWorkItem('b')]);
+      await clock.turn(LEASE_MS);
+      expect(await ids(now, 2)).toEqual(['b', undefined]);
+    });
+
+    it('tells what is out for a run, and what it waits for', async () => {
+      const { clock, queue, now } = await opened();
+      await queue.limits('f', limitsOf({ concurrency: 1 }));
       await queue.enqueue([
         aWorkItem('a', { runId: 'r' }),
         aWorkItem('b', { runId: 'r', dueAt: clock.now() + 5 }),
-        aWorkItem('c'),
+        aWorkItem('c', { runId: 'r', rank: 1 }),
+        aWorkItem('d'),
       ]);
       await now();
-      expect((await queue.ofRun('r')).map(({ id, leased }) => [id, leased])).toEqual([
-        ['a', true],
-        ['b', false],
+      const held = { cause: 'concurrency', scope: 'fn', key: '', limit: 1, inUse: 1, holders: ['r'] };
+      expect((await queue.ofRun('r')).map(({ id, leased, wait }) => [id, leased, wait])).toEqual([
+        ['a', true, undefined],
+        ['b', false, undefined],
+        ['c', false, { ...held, place: 2 }],
       ]);
       expect(await queue.ofRun('nobody')).toEqual([]);
     });
 
-    it('never exceeds a limit, loses nothing and hands out nothing twice, whatever comes', () =>
+    it('tells the lines of a function, the longest first', async () => {
+      const { clock, queue, now } = await opened();
+      const items = ['a', 'b', 'b', 'b', 'c'].map((key, n) => aWorkItem(`i${n}`, { flow: customer(key) }));
+      await queue.enqueue([...items, aWorkItem('later', { dueAt: clock.now() + 5 })]);
+      await now();
+      const { lines, ...rest } = await queue.backlog('f', 1);
+      expect(rest).toEqual({ running: 1, ready: 4, later: 1, lineCount: 3, nextAt: clock.now() + 5 });
+      const keys = [{ limit: 'step', expression: 'customer', value: 'b' }];
+      expect(lines).toEqual([{ keys, ready: 3, running: 0, wait: { cause: 'turn', place: 1 } }]);
+    });
+
+    it('does what the model does, step by step, whatever comes', () =>
       fc.assert(
-        fc.asyncProperty(fc.array(anyMove, { maxLength: 80 }), async (moves) => {
+        fc.asyncProperty(anyPlan(ANYTHING), async (plan) => {
           const { clock, queue, now } = await opened();
-          const limits = new Map<string, number>();
-          const out = new Map<string, WorkItem>();
-          const leased = new Map<string, Lease>();
-          let made = 0;
-          for (const move of moves) {
-            const functionId = `f${move.fn}`;
-            if (move.kind === 'limit') {
-              limits.set(functionId, move.n + 1);
-              await queue.limit(functionId, move.n + 1);
-            } else if (move.kind === 'enqueue') {
-              const item = aWorkItem(`i${made++}`, { functionId, rank: move.n, dueAt: clock.now() + move.n * 10 });
-              out.set(item.id, item);
-              await queue.enqueue([item]);
-            } else if (move.kind === 'turn') {
-              await clock.turn(move.n * 7);
-              for (const [id, lease] of leased) if (lease.until <= clock.now()) leased.delete(id);
-            } else if (move.kind === 'withdraw') {
-              const [id] = [...out.keys()].filter((key) => !leased.has(key));
-              if (id !== undefined) {
-                out.delete(id);
-                await queue.withdraw([id]);
-              }
-            } else if (move.kind === 'complete') {
-              const [lease] = leased.values();
-              if (lease) {
-                leased.delete(lease.item.id);
-                out.delete(lease.item.id);
-                await queue.complete(lease);
-              }
-            } else {
-              const running = [...leased.values()].filter(({ item }) => item.functionId === functionId).length;
-              const lease = await now();
-              if (lease) {
-                expect(out.has(lease.item.id)).toBe(true);
-                expect(leased.has(lease.item.id)).toBe(false);
-                expect(lease.item.dueAt).toBeLessThanOrEqual(clock.now());
-                leased.set(lease.item.id, lease);
-              } else {
-                const free = [...out.values()].filter(
-                  ({ id, dueAt, functionId: fn }) =>
-                    !leased.has(id) &&
-                    dueAt <= clock.now() &&
-                    [...leased.values()].filter(({ item }) => item.functionId === fn).length <
-                      (limits.get(fn) ?? 1_000),
-                );
-                expect(free).toEqual([]);
-              }
-              expect(running).toBeLessThanOrEqual(1_000);
-            }
-            for (const [fn] of limits) {
-              // A limit that was lowered lets what is under way finish.
-              const running = [...leased.values()].filter(({ item }) => item.functionId === fn).length;
-              expect((await queue.counts(fn)).running).toBe(running);
-            }
+          const twin = new Twin(clock, queue, now);
+          for (const [n, limits] of plan.limits.entries()) {
+            await twin.play({ type: 'limits', functionId: functionId(n), limits });
           }
+          const player = new FlowPlayer(plan, twin.reference, plan.limits);
+          for (const choice of plan.choices) {
+            const move = player.move(choice);
+            if (move) await twin.play(move);
+          }
+          await twin.compare();
         }),
         { numRuns: 150 },
       ));
   });
 }
 
-const anyMove = fc.record({
-  kind: fc.constantFrom(
-    'enqueue' as const,
-    'enqueue' as const,
-    'claim' as const,
-    'claim' as const,
-    'complete' as const,
-    'withdraw' as const,
-    'turn' as const,
-    'limit' as const,
-  ),
-  fn: fc.nat(2),
-  n: fc.nat(3),
-});
+/** A queue beside the model of it: both are told the same. */
+class Twin {
+  /** Knows what there is to choose among. */
+  readonly reference = new FlowReference();
+  private readonly model = new FlowModel();
+  private readonly leases = new Map<string, Lease>();
+
+  constructor(
+    private readonly clock: ManualClock,
+    private readonly queue: WorkQueue,
+    private readonly now: () => Promise<Lease | undefined>,
+  ) {
+    this.reference.now = clock.now();
+  }
+
+  async play(move: FlowMove): Promise<void> {
+    const { reference, model, queue, leases } = this;
+    const now = this.clock.now();
+    switch (move.type) {
+      case 'enqueue':
+        reference.enqueue(move.items, LEASE_MS);
+        model.enqueue(move.items, now, LEASE_MS);
+        return queue.enqueue(move.items);
+      case 'withdraw':
+        reference.withdraw(move.id);
+        model.withdraw([move.id]);
+        return queue.withdraw([move.id]);
+      case 'claim': {
+        const [lease, expected] = [await this.now(), model.claim(now, move.token, LEASE_MS)];
+        expect({ ...lease, token: move.token }).toEqual({ ...expected, token: move.token });
+        const kept = reference.kept.find(({ item }) => item.id === lease?.item.id);
+        if (lease && kept) {
+          reference.take(kept, move.token, LEASE_MS);
+          leases.set(move.token, lease);
+        }
+        return;
+      }
+      case 'extend': {
+        const until = model.extend(move.token, now, LEASE_MS);
+        const lease = leases.get(move.token);
+        if (!lease) return;
+        reference.extend(move.token, LEASE_MS);
+        if (until === undefined) await expect(queue.extend(lease)).rejects.toMatchObject({ code: 'lease_lost' });
+        else expect(await queue.extend(lease)).toEqual({ ...lease, until });
+        return;
+      }
+      case 'complete': {
+        model.complete(move.token, now);
+        reference.complete(move.token);
+        const lease = leases.get(move.token);
+        return lease && queue.complete(lease);
+      }
+      case 'turn': {
+        // Some of what happens is a matter of a few ms, and some of leases.
+        const ms = move.ms < 4 ? move.ms : move.ms * (LEASE_MS / 30);
+        reference.turn(ms);
+        return this.clock.turn(ms);
+      }
+      case 'limits':
+        if (move.limits) reference.limits.set(move.functionId, move.limits);
+        model.limits(move.functionId, move.limits, now);
+        return queue.limits(move.functionId, move.limits);
+      case 'occupy':
+        reference.occupy(move.slot);
+        model.occupy([move.slot]);
+        return queue.occupy([move.slot]);
+      case 'vacate':
+        reference.vacate(move.runId);
+        model.vacate([move.runId]);
+        return queue.vacate([move.runId]);
+      case 'throttled':
+        reference.tell(move.key, move.tat);
+        model.throttled([move]);
+        return queue.throttled([move]);
+      case 'crash':
+        return this.compare();
+    }
+  }
+
+  async compare(): Promise<void> {
+    const { model, queue } = this;
+    const now = this.clock.now();
+    for (const fn of ['fn0', 'fn1']) {
+      expect(await queue.backlog(fn, 3)).toEqual(model.backlog(fn, 3, now));
+      expect(await queue.counts(fn)).toEqual(model.counts(fn));
+    }
+    for (const runId of ['run0', 'run1']) expect(await queue.ofRun(runId)).toEqual(model.ofRun(runId, now));
+  }
+}
