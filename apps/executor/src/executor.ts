@@ -9,7 +9,7 @@ import type { Ids } from '#ports/ids.port.js';
 import type { Letterbox } from '#ports/letterbox.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import type { RunStates } from '#ports/run-states.port.js';
-import type { Lease, WorkQueue } from '#ports/work-queue.port.js';
+import type { Grant, Lease, WorkQueue } from '#ports/work-queue.port.js';
 import type { AppCaller } from './app-caller.js';
 import type { GatewayCaller } from './gateway-caller.js';
 import { LeaseKeeper } from './lease-keeper.js';
@@ -80,18 +80,65 @@ export class Executor {
     }
   }
 
-  private async handle({ item }: Lease): Promise<void> {
+  private async handle({ item, grant, token }: Lease): Promise<void> {
     const run = await this.states.get(item.runId);
-    const call = run && !isEnded(run) && Object.hasOwn(run.calls, item.target) ? run.calls[item.target] : undefined;
-    // What is no longer owed has been answered, cancelled or superseded meanwhile.
+    const work: WorkRef = { target: item.target, seq: item.seq, generation: item.generation };
+    if (run && isEnded(run)) return this.drop(run, work);
+    const call = run && Object.hasOwn(run.calls, item.target) ? run.calls[item.target] : undefined;
+    // What is no longer owed has been answered or superseded meanwhile.
     if (!run || !call || call.seq !== item.seq || call.generation !== item.generation) return;
 
-    const work: WorkRef = { target: call.target, seq: call.seq, generation: call.generation };
     const startedAt = this.clock.now();
-    const started = run.state === 'queued' ? this.sayStarted(run, startedAt) : undefined;
+    if (grant && !(await this.sayCalled(run, work, token, grant, startedAt))) return;
+    const started = !grant && run.state === 'queued' ? this.sayStarted(run, startedAt) : undefined;
     const made = call.gateway ? await this.gateway.call(run, call) : await this.app.call(run, call);
     await started;
-    await this.report(run, call, work, startedAt, this.keepSecrets(run, made));
+    await this.report(run, call, work, startedAt, this.keepSecrets(run, made), grant !== undefined);
+  }
+
+  /** What counted when its run ended, and was lost by a crash: it goes out once more when its lease is over, and counts no longer. */
+  private async drop(run: Run, work: WorkRef): Promise<void> {
+    const { id: runId, env, lingering = [] } = run;
+    if (!lingering.some(({ seq, generation }) => seq === work.seq && generation === work.generation)) return;
+    const command = { type: 'DropCall', runId, env, at: this.clock.now(), work } as const;
+    await this.sure(() => this.letterbox.post([{ key: runId, command }]));
+  }
+
+  /**
+   * A limit counts the call: that it is made, and where a throttle stands, is on the log before the app hears of it, so that limits hold also
+   * across a crash. @returns false when it is not to be made: the run has ended, or another call has taken its place
+   */
+  private async sayCalled(
+    run: Run,
+    work: WorkRef,
+    lease: string,
+    { throttle, waited }: Grant,
+    at: EpochMs,
+  ): Promise<boolean> {
+    const { id: runId, env, functionId } = run;
+    const { finishMs } = this.catalog.function(functionId)?.config.timeouts ?? {};
+    const timeout = finishMs === undefined ? {} : { finishTimeoutMs: finishMs };
+    const said = this.sure(() =>
+      this.letterbox.ask(runId, {
+        type: 'StartCall',
+        runId,
+        env,
+        at,
+        work,
+        lease,
+        ...(waited === undefined ? {} : { waited }),
+        ...timeout,
+      }),
+    );
+    const spent =
+      throttle &&
+      this.sure(() =>
+        this.letterbox.post([
+          { key: throttle.key, command: { type: 'SpendThrottle', env, functionId, at, runId, ...throttle } },
+        ]),
+      );
+    const [{ ignored }] = await Promise.all([said, spent]);
+    return ignored === undefined || ignored === 'nothing_new';
   }
 
   /** The run is RUNNING from its first request on. Not waited for: the answer to the request proves the start as well. */
@@ -123,6 +170,7 @@ export class Executor {
     work: WorkRef,
     startedAt: EpochMs,
     { outcome, requestVersion }: Made,
+    counted: boolean,
   ): Promise<void> {
     const command: ReportCall = {
       type: 'ReportCall',
@@ -137,11 +185,27 @@ export class Executor {
       ...(requestVersion === undefined ? {} : { requestVersion }),
       ...(this.options.retryIntervalMs === undefined ? {} : { retryIntervalMs: this.options.retryIntervalMs }),
     };
-    await this.sure(() => this.letterbox.post([{ key: run.id, command }]));
+    if (!counted || !(await this.decided(command))) {
+      await this.sure(() => this.letterbox.post([{ key: run.id, command }]));
+    }
+  }
+
+  /**
+   * Room under a limit is given on when what the run does next stands in line, not before: it is older than those that wait for it.
+   * Contract 15. @returns false when nobody has decided in time; posting the command again is harmless
+   */
+  private async decided(command: ReportCall): Promise<boolean> {
+    try {
+      await this.sure(() => this.letterbox.ask(command.runId, command));
+      return true;
+    } catch (error) {
+      if (error instanceof Fault && error.code === 'overloaded') return false;
+      throw error;
+    }
   }
 
   /** An outcome is worth keeping: while the log cannot be written it is tried again, the lease being extended. */
-  private async sure(post: () => Promise<void>): Promise<void> {
+  private async sure<T>(post: () => Promise<T>): Promise<T> {
     for (let tries = 0; ; tries++) {
       try {
         return await post();

@@ -1,9 +1,8 @@
-import { ApiModule } from '#apps/api/src/api.module.js';
+import { setTimeout as pause } from 'node:timers/promises';
 import { ServerInfo } from '#apps/api/src/server-info.js';
 import { AppSync, type SyncListener } from '#apps/api/src/sync/app-sync.js';
 import { AppWatch } from '#apps/api/src/sync/app-watch.js';
 import { ConfigRelay } from '#apps/api/src/sync/config-relay.js';
-import { EventApiModule } from '#apps/event-api/src/event-api.module.js';
 import { Ingest } from '#apps/event-api/src/ingest.js';
 import { AppCaller } from '#apps/executor/src/app-caller.js';
 import { Executor } from '#apps/executor/src/executor.js';
@@ -20,6 +19,7 @@ import { SystemIds } from '#platform/system-ids.js';
 import { Access } from '#ports/access.port.js';
 import { Catalog } from '#ports/catalog.port.js';
 import { Clock } from '#ports/clock.port.js';
+import { ControlPlane } from '#ports/control-plane.port.js';
 import { HistoryGate } from '#ports/history-gate.port.js';
 import { History } from '#ports/history.port.js';
 import { Ids } from '#ports/ids.port.js';
@@ -28,7 +28,6 @@ import type { Logger } from '#ports/logger.port.js';
 import { RunStates } from '#ports/run-states.port.js';
 import { WorkQueue } from '#ports/work-queue.port.js';
 import { readSync } from '#protocol/sync.read.js';
-import { HttpServer } from './http-server.js';
 import { Maintenance } from './maintenance.js';
 import { version } from './version.js';
 
@@ -54,14 +53,16 @@ export interface ServerParts {
 
 const SILENT: ServerHooks = { synced: () => undefined, syncFailed: () => undefined, transition: () => undefined };
 const DRAIN_MS = 10_000;
+/** Nest is half of what a server loads, and nothing else goes on meanwhile: calls that are due get their connections first. */
+const HEAD_START_MS = 100;
 /** Request bodies of the largest size that are held at one time. */
 const HELD_BODIES = 4;
 
 /** Everything in one process: opens the ports, recovers, then opens the doors. */
 export async function startServer(settings: ServerSettings, parts: ServerParts): Promise<RunningServer> {
   const { logger, hooks = SILENT, clock = new SystemClock(), ids = new SystemIds() } = parts;
-  const { dataDir, allowPrivateUrls, history: keepHistory } = settings;
-  const ports = await openEmbeddedPorts({ dataDir, clock, ids, logger, allowPrivateUrls, keepHistory });
+  const { dataDir, allowPrivateUrls, history: keepHistory, leaseMs } = settings;
+  const ports = await openEmbeddedPorts({ dataDir, clock, ids, logger, allowPrivateUrls, keepHistory, leaseMs });
   const closers: ((drainMs: number) => Promise<void>)[] = [() => ports.close()];
   const close = async (drainMs = DRAIN_MS) => {
     for (const next of closers.splice(0).reverse()) await next(drainMs);
@@ -129,6 +130,13 @@ async function open(
   const ingestOptions = { bodyBytesMax, heldBytesMax: HELD_BODIES * bodyBytesMax };
   const sync = new AppSync(controlPlane, relay, transport, access, clock, readSync, hooks);
   const { discovery, poll, appUrls } = settings;
+  const { running, ready } = await queue.counts();
+  if (running + ready > 0) await pause(HEAD_START_MS);
+  const [{ HttpServer }, { EventApiModule }, { ApiModule }] = await Promise.all([
+    import('./http-server.js'),
+    import('#apps/event-api/src/event-api.module.js'),
+    import('#apps/api/src/api.module.js'),
+  ]);
   const server = await HttpServer.open({
     host: settings.host,
     port: settings.port,
@@ -140,6 +148,8 @@ async function open(
       { provide: AppSync, useValue: sync },
       { provide: Catalog, useValue: catalog },
       { provide: Clock, useValue: clock },
+      { provide: ConfigRelay, useValue: relay },
+      { provide: ControlPlane, useValue: controlPlane },
       { provide: History, useValue: history },
       { provide: HistoryGate, useValue: projector ?? { caughtUp: () => history.position('events') } },
       { provide: Ids, useValue: ids },

@@ -45,6 +45,7 @@ const UNREAD_CHARS_MAX = 1024 * 1024;
 const CANCELLED_BY: Record<Extract<RunTransition, { type: 'RunCancelled' }>['by'], string> = {
   api: 'by request',
   event: 'by an event',
+  function_paused: 'its function was paused',
   singleton: 'by a newer run',
   start_timeout: 'for it did not start in time',
   finish_timeout: 'for it did not finish in time',

@@ -1,5 +1,7 @@
+import type { Admission } from '#core/admission/admission.js';
 import type { EpochMs, Position } from '#core/words.js';
 import type { Run } from '#core/run/run.state.js';
+import type { PlacedTransition } from '#core/run/run.transitions.js';
 import type { AggregateStore } from '#ports/aggregate-store.port.js';
 import type { Catalog } from '#ports/catalog.port.js';
 import type { Clock } from '#ports/clock.port.js';
@@ -17,8 +19,9 @@ import { Timers } from './clock/timers.js';
 import { Desk, DESK } from './desk/desk.js';
 import { DeskLetterbox } from './desk/desk-letterbox.js';
 import { Hands } from './desk/hands.js';
-import { ROOMS } from './desk/rooms.js';
+import { ADMISSION, ROOMS } from './desk/rooms.js';
 import { Intake } from './intake/intake.js';
+import { forgetAdmissions } from './recovery/forget-admissions.js';
 import { Snapshots } from './recovery/snapshots.js';
 
 export interface RunnerPorts {
@@ -60,7 +63,13 @@ export class Runner extends RunStates {
     super();
     const { log, aggregates, seen, queue, pauses, catalog, clock, ids, logger } = ports;
     this.letterbox = new DeskLetterbox(log, clock, ids);
-    const alarms = new Alarms(this.letterbox, catalog, clock, logger);
+    const alarms = new Alarms(
+      this.letterbox,
+      catalog,
+      clock,
+      logger,
+      (key) => this.desk.peek(ADMISSION, key) as Promise<Admission | undefined>,
+    );
     this.timers = new Timers(clock, (due) => alarms.ring(due));
     this.desk = new Desk(ROOMS, log, aggregates, new Hands(queue, pauses, this.timers), clock, logger, {
       checkpointMs: options.checkpointMs,
@@ -97,6 +106,7 @@ export class Runner extends RunStates {
         onError: this.again('desk'),
       }),
     );
+    await this.limits.resume();
     await this.crons.open();
     const from = await this.intake.position();
     this.subscriptions.push(
@@ -132,6 +142,7 @@ export class Runner extends RunStates {
   /** Forgets what no rule needs any more. */
   async prune(): Promise<void> {
     await this.intake.prune();
+    await forgetAdmissions(this.ports.aggregates, this.letterbox, this.ports.clock.now());
     await this.ports.aggregates.prune(this.ports.clock.now() - TOMBSTONE_MS);
   }
 
@@ -147,10 +158,19 @@ export class Runner extends RunStates {
 /** A day longer than event ids are remembered: nothing can ask to schedule the run again by then. */
 const TOMBSTONE_MS = 48 * 60 * 60 * 1_000;
 
-/** Offset of the last command whose transitions are on the log; commands behind it are decided again. */
+const PAGE = 500;
+
+/**
+ * Offset of the last command whose transitions are on the log; commands behind it are decided again. Decisions of the intake, which stand
+ * among them, are of no command.
+ */
 async function lastDecided(log: EventLog): Promise<number> {
   const [end] = await log.ends('transitions');
-  if (!end || end.offset === 0) return -1;
-  const [last] = await log.read('transitions', { ...end, offset: end.offset - 1 }, 1);
-  return (last?.body as { command?: { offset?: number } } | undefined)?.command?.offset ?? -1;
+  for (let until = end?.offset ?? 0; end && until > 0; until = Math.max(0, until - PAGE)) {
+    const from = Math.max(0, until - PAGE);
+    const page = await log.read('transitions', { ...end, offset: from }, until - from);
+    const decided = page.findLast(({ body }) => (body as Partial<PlacedTransition> | undefined)?.command !== undefined);
+    if (decided) return (decided.body as PlacedTransition).command.offset;
+  }
+  return -1;
 }

@@ -48,6 +48,8 @@ export interface EmbeddedOptions {
   readonly allowPrivateUrls: boolean;
   /** False: no History, and no engine for it. */
   readonly keepHistory: boolean;
+  /** How long a lease of the queue lasts that nobody extends. */
+  readonly leaseMs: number;
 }
 
 /** Every port on engines of this process, in one data folder. @throws data_dir_in_use, data_dir_unusable, data_dir_newer */
@@ -58,6 +60,7 @@ export async function openEmbeddedPorts({
   logger,
   allowPrivateUrls,
   keepHistory,
+  leaseMs,
 }: EmbeddedOptions): Promise<Ports> {
   const closers: (() => Promise<void>)[] = [];
   const opened = <T>(port: T, close: (port: T) => Promise<void>): T => {
@@ -90,7 +93,7 @@ export async function openEmbeddedPorts({
       log,
       aggregates,
       seen,
-      queue: new MemoryWorkQueue(clock, ids),
+      queue: new MemoryWorkQueue(clock, ids, leaseMs),
       pauses: new MemoryPauseIndex(),
       controlPlane,
       history,

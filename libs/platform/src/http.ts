@@ -1,4 +1,3 @@
-import type { IncomingMessage } from 'node:http';
 import { Catch, type ArgumentsHost, type ExceptionFilter } from '@nestjs/common';
 import { HttpException } from '@nestjs/common';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -42,11 +41,16 @@ function toFault(error: unknown): Fault {
   return new Fault('internal', {}, { cause: error });
 }
 
-/** Reads a request's body whole. @throws body_too_large */
+/** A request's body as it comes; nothing where there is none. */
+export function bytesOf(body: unknown): AsyncIterable<Buffer> | Iterable<Buffer> {
+  return (body ?? []) as AsyncIterable<Buffer> | Iterable<Buffer>;
+}
+
+/** Reads a request's body whole; empty where there is none. @throws body_too_large */
 export async function readBody(body: unknown, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  for await (const chunk of body as IncomingMessage as AsyncIterable<Buffer>) {
+  for await (const chunk of bytesOf(body)) {
     bytes += chunk.length;
     if (bytes > bytesMax) throw new Fault('body_too_large', { bytesMax });
     chunks.push(chunk);

@@ -209,6 +209,13 @@ export const ROWS = {
     advanced: true,
     about: 'How often runs that changed are written beside the log (2).',
   },
+  'lease-time': {
+    schema: seconds(0.1, 3_600),
+    takes: '<seconds>',
+    advanced: true,
+    about:
+      'How long a call that limits count holds its place when nothing is heard of who made it, as after a crash (30).',
+  },
 } as const satisfies Record<string, Row>;
 
 export type SettingName = keyof typeof ROWS;

@@ -58,6 +58,7 @@ describe('what a server does when nobody says anything', () => {
       allowPrivateUrls: true,
       eventRetentionMs: 30 * 24 * 3_600_000,
       checkpointMs: 2_000,
+      leaseMs: 30_000,
       history: true,
       logLevel: 'warn',
       json: false,
@@ -116,7 +117,7 @@ describe('where a setting comes from', () => {
   it('reads lengths of time in their units', () => {
     const { settings } = read({
       flags: { 'poll-interval': '0.5', 'retry-interval': '3', 'call-timeout': 10 },
-      env: { MILLRACE_EVENT_RETENTION: '36h', MILLRACE_CHECKPOINT_INTERVAL: '0.25' },
+      env: { MILLRACE_EVENT_RETENTION: '36h', MILLRACE_CHECKPOINT_INTERVAL: '0.25', MILLRACE_LEASE_TIME: '2' },
     });
     expect(settings).toMatchObject({
       pollIntervalMs: 500,
@@ -124,6 +125,7 @@ describe('where a setting comes from', () => {
       callTimeoutMs: 10_000,
       eventRetentionMs: 36 * 3_600_000,
       checkpointMs: 250,
+      leaseMs: 2_000,
     });
   });
 

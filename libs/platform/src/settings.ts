@@ -41,6 +41,7 @@ export interface ServerSettings {
   readonly commandRetentionMs: number;
   readonly transitionRetentionMs: number;
   readonly checkpointMs: number;
+  readonly leaseMs: number;
   readonly history: boolean;
   readonly logLevel: LogLevel;
   /** Logs and terminal as one JSON object a line. */
@@ -224,6 +225,7 @@ function settle(mode: Mode, given: Given, cwd: string): Omit<ServerSettings, 'di
     commandRetentionMs: given['command-retention'] ?? 30 * DAY_MS,
     transitionRetentionMs: given['transition-retention'] ?? 30 * DAY_MS,
     checkpointMs: given['checkpoint-interval'] ?? 2 * SECOND_MS,
+    leaseMs: given['lease-time'] ?? 30 * SECOND_MS,
     history: !given['no-history'],
     logLevel: given['log-level'] ?? (given.verbose ? 'debug' : dev ? 'warn' : 'info'),
     json: given.json ?? false,

@@ -1,6 +1,9 @@
+import type { Admission, AdmissionOf, Offer } from '#core/admission/admission.js';
+import { planAfterBatch, planAfterDebounce } from '#core/admission/admission.plan.js';
 import type { CronState } from '#core/cron/cron.aggregate.js';
+import type { FunctionVersion } from '#core/function/function.config.js';
 import type { TimerKind } from '#core/run/run.commands.js';
-import type { Env } from '#core/words.js';
+import type { Env, EpochMs } from '#core/words.js';
 import type { Catalog } from '#ports/catalog.port.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { Addressed, Letterbox } from '#ports/letterbox.port.js';
@@ -16,7 +19,22 @@ export type Alarm =
       readonly timer: TimerKind;
       readonly stepId?: string;
     }
-  | { readonly kind: 'cron'; readonly key: string; readonly state: CronState };
+  | { readonly kind: 'cron'; readonly key: string; readonly state: CronState }
+  /** A debounce or a batch is due. */
+  | { readonly kind: 'admission'; readonly key: string; readonly turn: number };
+
+type Other = Exclude<Alarm, { kind: 'admission' }>;
+type OfAdmission = Extract<Alarm, { kind: 'admission' }>;
+
+const AGAIN_MS = 1_000;
+
+function isAdmission(alarm: Alarm): alarm is OfAdmission {
+  return alarm.kind === 'admission';
+}
+
+function isOther(alarm: Alarm): alarm is Other {
+  return !isAdmission(alarm);
+}
 
 /** Turns timers that rang into commands. Whether a timer is right is decided by its aggregate, in log order. */
 export class Alarms {
@@ -25,18 +43,39 @@ export class Alarms {
     private readonly catalog: Catalog,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    /** A debounce or a batch as it stands: what it holds may be large, so that no timer carries it. */
+    private readonly admission: (key: string) => Promise<Admission | undefined>,
   ) {}
 
-  /** Posts what is due; what cannot be posted now is posted a little later. */
+  /** Posts what is due; what cannot be posted now is posted a little later. Each debounce and batch by itself: no other waits for it. */
   ring(due: readonly Alarm[]): void {
-    const commands = due.flatMap((alarm) => this.command(alarm) ?? []);
-    this.letterbox.post(commands).catch((error: unknown) => {
-      this.logger.warn({ err: error, timers: due.length }, 'timers could not be posted; trying again');
-      this.clock.at(this.clock.now() + 1_000, () => this.ring(due));
-    });
+    const [gathered, others] = [due.filter(isAdmission), due.filter(isOther)];
+    if (others.length > 0) void this.sure(others.length, () => others.flatMap((alarm) => this.command(alarm) ?? []));
+    for (const alarm of gathered) void this.sure(1, () => this.fire(alarm));
   }
 
-  private command(alarm: Alarm): Addressed | undefined {
+  private async sure(timers: number, made: () => readonly Addressed[] | Promise<readonly Addressed[]>): Promise<void> {
+    try {
+      await this.letterbox.post(await made());
+    } catch (error) {
+      this.logger.warn({ err: error, timers }, 'timers could not be posted; trying again');
+      this.clock.at(this.clock.now() + AGAIN_MS, () => void this.sure(timers, made));
+    }
+  }
+
+  /** What becomes of what has gathered is said by the function as it is configured now: contract 10. */
+  private async fire({ key, turn }: OfAdmission): Promise<readonly Addressed[]> {
+    const state = await this.admission(key);
+    if (state?.kind !== 'debounce' && state?.kind !== 'batch') return [];
+    const { env, functionId } = state;
+    const at = this.clock.now();
+    const fn = this.catalog.function(functionId);
+    const offer = fn?.archivedAt === undefined ? fn && offerOf(state, fn, at) : undefined;
+    const fired = { type: 'FireAdmission', env, functionId, key, at, turn } as const;
+    return [{ key, command: offer === undefined ? fired : { ...fired, offer } }];
+  }
+
+  private command(alarm: Other): Addressed | undefined {
     const at = this.clock.now();
     if (alarm.kind === 'cron') {
       const { env, functionId, cron, scheduledAt } = alarm.state;
@@ -67,4 +106,11 @@ export class Alarms {
       },
     };
   }
+}
+
+/** @returns undefined where nothing waits any more */
+function offerOf(state: AdmissionOf<'debounce' | 'batch'>, fn: FunctionVersion, at: EpochMs): Offer | undefined {
+  const paused = fn.paused !== undefined;
+  if (state.kind === 'debounce') return state.window && planAfterDebounce({ fn, window: state.window, at, paused });
+  return state.buffer && planAfterBatch({ fn, buffer: state.buffer, at, paused });
 }

@@ -175,12 +175,12 @@ export class Desk {
       throw new Fault('record_unreadable', { type: record.type, schema: record.schema });
     }
     const before = entry.state;
-    const decision = room.decide(before, command);
+    const decision = room.decide(before, command, record.position);
     this.answer(command, decision, answers);
     if (decision.transitions.length === 0) return [];
 
     const followUps = room
-      .effects(before, decision.transitions, decision.next, command)
+      .effects(before, decision, command)
       .map((effect) =>
         effect.kind === 'event' ? recordOfEvent(effect.event) : recordOfCommand(effect.key, effect.command),
       );

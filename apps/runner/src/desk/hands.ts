@@ -2,7 +2,7 @@ import type { Run } from '#core/run/run.state.js';
 import type { CronState } from '#core/cron/cron.aggregate.js';
 import { settlement } from '#core/run/run.owed.js';
 import type { Pause, PauseIndex } from '#ports/pause-index.port.js';
-import type { WorkItem, WorkQueue } from '#ports/work-queue.port.js';
+import type { RunSlot, WorkItem, WorkQueue } from '#ports/work-queue.port.js';
 import type { Timers } from '../clock/timers.js';
 import type { Alarm } from '../clock/alarms.js';
 import type { Aggregate, AnyRoom, OwedItem } from './room.js';
@@ -14,6 +14,9 @@ import type { Aggregate, AnyRoom, OwedItem } from './room.js';
 export class Hands {
   private readonly workOut = new Map<string, WorkItem>();
   private readonly workBack = new Set<string>();
+  private readonly slotsOut = new Map<string, RunSlot>();
+  private readonly slotsBack = new Set<string>();
+  private readonly throttles = new Map<string, number>();
   private readonly pausesOut = new Map<string, Pause>();
   private readonly pausesBack = new Set<string>();
 
@@ -37,6 +40,13 @@ export class Hands {
 
   async flush(): Promise<void> {
     if (this.workBack.size > 0) await this.queue.withdraw(drain(this.workBack));
+    if (this.slotsBack.size > 0) await this.queue.vacate(drain(this.slotsBack));
+    if (this.slotsOut.size > 0) await this.queue.occupy(drainValues(this.slotsOut));
+    if (this.throttles.size > 0) {
+      const states = [...this.throttles].map(([key, tat]) => ({ key, tat }));
+      this.throttles.clear();
+      await this.queue.throttled(states);
+    }
     if (this.pausesBack.size > 0) await this.pauses.remove(drain(this.pausesBack));
     if (this.pausesOut.size > 0) await this.pauses.add(drainValues(this.pausesOut));
     if (this.workOut.size > 0) await this.queue.enqueue(drainValues(this.workOut));
@@ -51,8 +61,15 @@ export class Hands {
         this.pausesOut.delete(item.id);
         this.pausesBack.add(item.id);
         return;
+      case 'slot':
+        this.slotsOut.delete(item.runId);
+        this.slotsBack.add(item.runId);
+        return;
+      case 'spent':
+        return; // A throttle only moves on: the queue lets go of it by itself.
       case 'timer':
       case 'tick':
+      case 'admission':
         this.timers.clear(item.id);
     }
   }
@@ -67,6 +84,18 @@ export class Hands {
         this.pausesBack.delete(item.id);
         this.pausesOut.set(item.id, pause(state as Run, item));
         return;
+      case 'slot': {
+        const { env, functionId } = state as Run;
+        this.slotsBack.delete(id);
+        this.slotsOut.set(id, { runId: id, env, functionId, key: item.key });
+        return;
+      }
+      case 'spent':
+        this.throttles.set(item.id, item.at);
+        return;
+      case 'admission':
+        this.timers.set(item.id, item.at, { kind: 'admission', key: item.key, turn: item.turn });
+        return;
       case 'timer': {
         const { env, functionId } = state as Run;
         const stepId = item.stepId === undefined ? {} : { stepId: item.stepId };
@@ -80,6 +109,7 @@ export class Hands {
 }
 
 function workItem(run: Run, { id, at, call }: Extract<OwedItem, { kind: 'work' }>): WorkItem {
+  const { flow } = run;
   return {
     id,
     env: run.env,
@@ -91,7 +121,10 @@ function workItem(run: Run, { id, at, call }: Extract<OwedItem, { kind: 'work' }
     generation: call.generation,
     attempt: call.attempt,
     dueAt: at,
-    rank: run.createdAt,
+    rank: run.createdAt - (flow?.priority ?? 0) * 1_000,
+    ...(flow === undefined ? {} : { flow }),
+    ...(run.state === 'queued' ? { starts: true } : {}),
+    ...(call.lease === undefined ? {} : { underWay: true }),
   };
 }
 

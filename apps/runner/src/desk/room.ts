@@ -1,10 +1,13 @@
+import type { Admission } from '#core/admission/admission.js';
+import type { OwedAdmission } from '#core/admission/admission.owed.js';
 import type { Command, Effect } from '#core/effects.js';
 import type { Run } from '#core/run/run.state.js';
 import type { Signal } from '#core/signal/signal.js';
 import type { CronState } from '#core/cron/cron.aggregate.js';
 import type { Owed } from '#core/run/run.owed.js';
+import type { Position } from '#core/words.js';
 
-export type Aggregate = Run | Signal | CronState;
+export type Aggregate = Run | Signal | CronState | Admission;
 
 export interface AnyTransition {
   readonly type: string;
@@ -18,23 +21,25 @@ export interface OwedTick {
   readonly at: number;
 }
 
-export type OwedItem = Owed | OwedTick;
+export type OwedItem = Owed | OwedTick | OwedAdmission;
+
+/** What became of a command. */
+export interface RoomDecision<S> {
+  readonly transitions: readonly AnyTransition[];
+  readonly next: S | undefined;
+  readonly ignored?: string;
+  /** Records that go to the log with the transitions, where the rules say them together. */
+  readonly effects?: readonly Effect[];
+}
 
 /** One kind of aggregate, as the desk handles it: plain functions of the core behind one face. */
 export interface Room<S, C extends Command> {
   readonly space: string;
   readonly commands: readonly C['type'][];
-  decide(
-    state: S | undefined,
-    command: C,
-  ): { readonly transitions: readonly AnyTransition[]; readonly next: S | undefined; readonly ignored?: string };
+  /** @param position of the command */
+  decide(state: S | undefined, command: C, position: Position): RoomDecision<S>;
   /** Records that go to the log with the transitions. */
-  effects(
-    before: S | undefined,
-    transitions: readonly AnyTransition[],
-    after: S | undefined,
-    command: C,
-  ): readonly Effect[];
+  effects(before: S | undefined, decision: RoomDecision<S>, command: C): readonly Effect[];
   owed(state: S | undefined): readonly OwedItem[];
   /** Nothing more can happen to it: its state may go. */
   isOver(state: S): boolean;

@@ -15,12 +15,13 @@ import {
 import type { AnyRoom } from './room.js';
 import { ROOMS } from './rooms.js';
 
-const [runs, signals, crons] = ROOMS as readonly [AnyRoom, AnyRoom, AnyRoom];
+const [admissions, runs, signals, crons] = ROOMS as readonly [AnyRoom, AnyRoom, AnyRoom, AnyRoom];
+const at = { partition: 0, offset: 7 };
 
 it('every command has one room', () => {
   const commands = ROOMS.flatMap((room) => room.commands);
   expect(new Set(commands).size).toBe(commands.length);
-  expect(ROOMS.map(({ space }) => space)).toEqual(['run', 'signal', 'cron']);
+  expect(ROOMS.map(({ space }) => space)).toEqual(['admission', 'run', 'signal', 'cron']);
 });
 
 describe('a run that has ended and whose state is gone', () => {
@@ -28,7 +29,7 @@ describe('a run that has ended and whose state is gone', () => {
   const { commands } = given(scheduled(), started(), replies([invokes('i')]), resumes('i', { memo: '1' }), cancelled);
 
   it.each(commands)('takes no $type', (command: Command) => {
-    const decision = runs.decide(tombstone, command);
+    const decision = runs.decide(tombstone, command, at);
     expect(decision).toMatchObject({ transitions: [], next: tombstone });
     expect(decision.ignored).toBe(command.type === 'ScheduleRun' ? 'run_exists' : 'run_ended');
   });
@@ -42,7 +43,7 @@ describe('a run that has ended and whose state is gone', () => {
 it('what runs tell the public holds no requests that may carry keys', () => {
   const { now } = given(scheduled(), started());
   const [report] = given(scheduled(), started(), replies([fetches('f'), invokes('i')])).commands.slice(-1);
-  const told = runs.decide(now, report as Command).transitions.map((t) => runs.publish(t) as RunTransition);
+  const told = runs.decide(now, report as Command, at).transitions.map((t) => runs.publish(t) as RunTransition);
   const planned = told.filter((t) => t.type === 'StepPlanned');
   expect(planned.map(({ stepId, request }) => [stepId, request])).toEqual([
     ['f', undefined],
@@ -50,6 +51,10 @@ it('what runs tell the public holds no requests that may carry keys', () => {
   ]);
 });
 
-it('signals and crons leave nothing behind when they are gone', () => {
-  expect([signals.tombstone('s'), crons.tombstone('c')]).toEqual([undefined, undefined]);
+it('signals, crons and controls leave nothing behind when they are gone', () => {
+  expect([signals.tombstone('s'), crons.tombstone('c'), admissions.tombstone('a')]).toEqual([
+    undefined,
+    undefined,
+    undefined,
+  ]);
 });

@@ -10,11 +10,14 @@ import {
 } from '#core/cron/cron.aggregate.js';
 import type { Command } from '#core/effects.js';
 import type { RunCommand } from '#core/run/run.commands.js';
+import type { Admission, AdmissionCommand } from '#core/admission/admission.js';
+import { decideAdmission } from '#core/admission/admission.decide.js';
+import { admissionOwed } from '#core/admission/admission.owed.js';
 import { decide } from '#core/run/run.decide.js';
 import { runEffects } from '#core/run/run.effects.js';
 import { scheduled } from '#core/run/run.evolve.js';
 import { owed } from '#core/run/run.owed.js';
-import { isEnded, type Run } from '#core/run/run.state.js';
+import { isOver, type Run } from '#core/run/run.state.js';
 import type { RunTransition } from '#core/run/run.transitions.js';
 import {
   decideSignal,
@@ -35,7 +38,10 @@ const runs: Room<Run, RunCommand> = {
   space: 'run',
   commands: namesOf<RunCommand>({
     ScheduleRun: true,
+    SkipRun: true,
     StartRun: true,
+    StartCall: true,
+    DropCall: true,
     ReportCall: true,
     CheckpointSteps: true,
     FireTimer: true,
@@ -46,10 +52,10 @@ const runs: Room<Run, RunCommand> = {
     AddMetadata: true,
   }),
   decide,
-  effects: (before, transitions, after) =>
-    after ? runEffects(before, transitions as readonly RunTransition[], after) : [],
+  effects: (before, { transitions, next }) =>
+    next ? runEffects(before, transitions as readonly RunTransition[], next) : [],
   owed,
-  isOver: isEnded,
+  isOver,
   tombstone,
   publish: (transition) => {
     const t = transition as RunTransition;
@@ -87,8 +93,7 @@ const signals: Room<Signal, SignalCommand> = {
   space: 'signal',
   commands: namesOf<SignalCommand>({ ClaimSignal: true, ReleaseSignal: true, SendSignal: true }),
   decide: decideSignal,
-  effects: (_before, transitions, _after, command) =>
-    signalEffects(transitions as readonly SignalTransition[], command),
+  effects: (_before, { transitions }, command) => signalEffects(transitions as readonly SignalTransition[], command),
   owed: () => [],
   isOver: () => false,
   tombstone: () => undefined,
@@ -101,12 +106,34 @@ const crons: Room<CronState, CronCommand> = {
   space: 'cron',
   commands: namesOf<CronCommand>({ ArmCron: true, DisarmCron: true, TickCron: true }),
   decide: (state, command) => decideCron(state, command, calendar),
-  effects: (_before, transitions, _after, command) => cronEffects(transitions as readonly CronTransition[], command),
+  effects: (_before, { transitions }, command) => cronEffects(transitions as readonly CronTransition[], command),
   owed: cronOwed,
   isOver: () => false,
   tombstone: () => undefined,
   publish: (transition) => transition,
 };
 
-/** Every kind of aggregate that a desk serves. */
-export const ROOMS: readonly AnyRoom[] = [runs, signals, crons] as readonly unknown[] as readonly AnyRoom[];
+export const ADMISSION = 'admission';
+
+const admissions: Room<Admission, AdmissionCommand> = {
+  space: ADMISSION,
+  commands: namesOf<AdmissionCommand>({
+    OfferRun: true,
+    FireAdmission: true,
+    ReleaseSingleton: true,
+    SpendThrottle: true,
+    ForgetAdmission: true,
+  }),
+  decide: decideAdmission,
+  effects: (_before, { effects = [] }) => effects,
+  owed: admissionOwed,
+  isOver: () => false,
+  tombstone: () => undefined,
+  publish: (transition) => transition,
+};
+
+/**
+ * Every kind of aggregate that a desk serves, in the order in which what is owed is put out after a loss: where throttles stand must be known
+ * before work is out.
+ */
+export const ROOMS: readonly AnyRoom[] = [admissions, runs, signals, crons] as readonly unknown[] as readonly AnyRoom[];

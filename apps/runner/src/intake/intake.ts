@@ -1,21 +1,53 @@
-import type { InternalEvent, StoredEvent } from '#core/event/event.js';
+import type { IntakeTransition, PlacedDecision } from '#core/admission/admission.js';
+import { passOn, tellInvokers } from '#core/admission/admission.decision.js';
+import { planAdmission, type AdmissionRequest } from '#core/admission/admission.plan.js';
+import type { Command } from '#core/effects.js';
+import type { InternalEvent, InvokeParent, StoredEvent } from '#core/event/event.js';
 import { derivedUlid } from '#core/event/event.ids.js';
+import { viewOf, type EventView } from '#core/flow/flow.of-run.js';
 import type { FunctionVersion } from '#core/function/function.config.js';
 import { LIMITS } from '#core/limits.js';
 import { TriggerIndex } from '#core/match/trigger.index.js';
-import { invokeUnknown } from '#core/run/run.memos.js';
+import { invokeRefused, invokeUnknown } from '#core/run/run.memos.js';
+import type { StepFault } from '#core/run/run.ops.js';
 import { cancelWatchId } from '#core/run/run.owed.js';
-import { scheduleRun } from '#core/run/run.schedule.js';
 import type { CancelWatch, ScheduleRun } from '#core/run/run.commands.js';
-import type { Placed, Position } from '#core/words.js';
+import type { Env, Placed, Position } from '#core/words.js';
 import type { Catalog } from '#ports/catalog.port.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { EventLog, LogRecord, PlacedRecord } from '#ports/event-log.port.js';
-import type { Addressed } from '#ports/letterbox.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import type { Pause, PauseIndex } from '#ports/pause-index.port.js';
 import type { SeenEvent, SeenEvents } from '#ports/seen-events.port.js';
 import { deadLetter, recordOfCommand, recordOfDeadLetter } from '#ports/records.js';
+
+type Invoke = Extract<InternalEvent, { kind: 'invoke' }>;
+
+/** An event, where it stands, and what expressions see of it. */
+interface Arrival {
+  readonly event: StoredEvent;
+  readonly view: EventView;
+  readonly position: Position;
+}
+
+/** What a batch of events comes to. */
+class IntakeBatch {
+  readonly records: LogRecord[] = [];
+  /** Ids that started a run, by function and id. */
+  readonly entries = new Map<string, SeenEvent>();
+
+  post(key: string, command: Command): void {
+    this.records.push(recordOfCommand(key, command));
+  }
+
+  /** The intake's own decision about an event and a function. */
+  tell(env: Env, event: Position, transition: IntakeTransition): void {
+    const key = `intake:${env}:${transition.functionId}`;
+    const { type, at } = transition;
+    const body: PlacedDecision = { runId: key, event, index: 0, transition };
+    this.records.push({ topic: 'transitions', key, type, schema: 1, env, at, body });
+  }
+}
 
 /**
  * Takes the events of a partition in log order: which functions they trigger, which waits they resolve, which runs they cancel. All of it
@@ -40,164 +72,146 @@ export class Intake {
   }
 
   async take(batch: readonly PlacedRecord[]): Promise<void> {
-    const commands: Addressed[] = [];
-    const entries = new Map<string, SeenEvent>();
-    const letters: LogRecord[] = [];
+    const out = new IntakeBatch();
     for (const record of batch) {
       try {
-        await this.one(record as Placed<PlacedRecord<StoredEvent>>, commands, entries);
+        await this.one(record as Placed<PlacedRecord<StoredEvent>>, out);
       } catch (error) {
-        letters.push(recordOfDeadLetter(deadLetter(record, 'intake', error), record.env, this.clock.now()));
+        out.records.push(recordOfDeadLetter(deadLetter(record, 'intake', error), record.env, this.clock.now()));
         this.logger.error({ err: error, offset: record.position.offset }, 'event set aside: it cannot be processed');
       }
     }
-    const records = [...letters, ...commands.map(({ key, command }) => recordOfCommand(key, command))];
-    if (records.length > 0) await this.log.append(records);
+    if (out.records.length > 0) await this.log.append(out.records);
     const last = batch.at(-1);
     if (last)
       await this.seen.commit(
-        [...entries.values()],
+        [...out.entries.values()],
         { ...last.position, offset: last.position.offset + 1 },
         this.clock.now(),
       );
   }
 
-  private async one(
-    record: PlacedRecord<StoredEvent>,
-    commands: Addressed[],
-    entries: Map<string, SeenEvent>,
-  ): Promise<void> {
+  private async one(record: PlacedRecord<StoredEvent>, out: IntakeBatch): Promise<void> {
     const event = record.body;
     if (!event) return;
+    const arrival: Arrival = { event, view: viewOf(event.payload), position: record.position };
     const invoke = event.internal?.kind === 'invoke' ? event.internal : undefined;
-    if (invoke) await this.invoke(event, invoke, record.position, commands, entries);
-    else await this.trigger(event, record.position, commands, entries);
-    await this.match(event, commands);
+    if (invoke) await this.invoke(arrival, invoke, out);
+    else await this.trigger(arrival, out);
+    await this.match(event, out);
   }
 
-  private async trigger(
-    event: StoredEvent,
-    position: Position,
-    commands: Addressed[],
-    entries: Map<string, SeenEvent>,
-  ): Promise<void> {
+  private async trigger(arrival: Arrival, out: IntakeBatch): Promise<void> {
+    const { event, view } = arrival;
     const fired = event.internal?.kind === 'cron' ? event.internal : undefined;
-    const started = new Set<string>();
+    let started: string | undefined;
     if (fired) {
       const fn = this.catalog.function(fired.functionId);
-      if (fn && fn.archivedAt === undefined && (await this.isFirst(fn, event, position, entries))) {
-        await this.schedule(fn, event, commands, fired);
-        started.add(fn.id);
+      if (fn && fn.archivedAt === undefined) {
+        await this.offer(fn, arrival, out, { cron: fired });
+        started = fn.id;
       }
     }
-    const { env, name, payload, receivedAt } = event;
+    const { env, name, receivedAt } = event;
     const { matches, misses } = this.index().match({
       env,
       name,
       at: receivedAt,
       get value(): unknown {
-        return JSON.parse(payload) as unknown;
+        return view.value;
       },
     });
     for (const { fn, reason } of misses)
       this.logger.debug({ functionId: fn.id, event: event.internalId, reason }, 'trigger did not match');
-    for (const { fn } of matches) {
-      if (!started.has(fn.id) && (await this.isFirst(fn, event, position, entries)))
-        await this.schedule(fn, event, commands);
-    }
+    for (const { fn } of matches) if (fn.id !== started) await this.offer(fn, arrival, out);
   }
 
-  private async invoke(
-    event: StoredEvent,
-    invoke: Extract<InternalEvent, { kind: 'invoke' }>,
-    position: Position,
-    commands: Addressed[],
-    entries: Map<string, SeenEvent>,
-  ): Promise<void> {
+  private async invoke(arrival: Arrival, invoke: Invoke, out: IntakeBatch): Promise<void> {
+    const { event } = arrival;
     const fn = this.catalog.resolve(event.env, invoke.functionRef);
-    if (fn) {
-      if (await this.isFirst(fn, event, position, entries)) await this.schedule(fn, event, commands, undefined, invoke);
+    if (fn) await this.offer(fn, arrival, out, { parent: invoke.parent });
+    else this.tell(invoke.parent, event, invokeUnknown(invoke.functionRef), out);
+  }
+
+  /** The event wants a run of the function: it goes on to what it has to pass, or is a run at once. Contract 4. */
+  private async offer(
+    fn: FunctionVersion,
+    { event, view, position }: Arrival,
+    out: IntakeBatch,
+    origin: Pick<AdmissionRequest, 'cron' | 'parent'> = {},
+  ): Promise<void> {
+    const at = this.clock.now();
+    const runId = derivedUlid(event.receivedAt, fn.id, event.internalId);
+    const plan = planAdmission({ fn, event, view, runId, at, ...origin, paused: fn.paused !== undefined });
+    const { id: functionId } = fn;
+    const eventId = event.internalId;
+    if (plan.kind === 'refused') {
+      const { control, error } = plan;
+      out.tell(event.env, position, { type: 'ExpressionRefused', at, functionId, eventId, control, error });
+      return this.tell(origin.parent, event, invokeRefused(`${control} failed: ${error}`), out);
+    }
+    const id = plan.dedupe === 'event_id' ? event.id : eventId;
+    const first = await this.firstOf(fn, event, id, position, out.entries);
+    if (first) {
+      out.tell(event.env, position, { type: 'EventRepeated', at, functionId, eventId, key: id, first });
       return;
     }
-    if (!invoke.parent) return;
-    const { runId, stepId } = invoke.parent;
-    commands.push({
-      key: runId,
-      command: {
-        type: 'ResumeStep',
-        runId,
-        env: event.env,
-        at: this.clock.now(),
-        stepId,
-        result: { fault: invokeUnknown(invoke.functionRef) },
-        eventId: event.internalId,
-      },
-    });
+    const { key, command } = passOn(plan.offer, { topic: 'events', ...position }, at);
+    out.post(key, command);
+    if (command.type !== 'ScheduleRun') return;
+    // A cancelling event may stand right behind this one: the watch must not wait for the desk.
+    const watches = command.cancelOn.map((watch, index): Pause => watchOf(command, watch, index));
+    if (watches.length > 0) await this.pauses.add(watches);
   }
 
-  /** Whether no other delivery has started this function under this event id: contract 7.1. */
-  private async isFirst(
+  /** The step that invoked the function hears at once that nothing comes of it. */
+  private tell(parent: InvokeParent | undefined, event: StoredEvent, fault: StepFault, out: IntakeBatch): void {
+    if (!parent) return;
+    const told = { env: event.env, at: this.clock.now(), eventId: event.internalId, fault };
+    for (const { key, command } of tellInvokers([parent], told)) out.post(key, command);
+  }
+
+  /**
+   * Remembers that this delivery starts the function under this id: contract 7.1.
+   * @returns the internal id of another delivery that has done so before
+   */
+  private async firstOf(
     fn: FunctionVersion,
     event: StoredEvent,
+    eventId: string,
     position: Position,
     entries: Map<string, SeenEvent>,
-  ): Promise<boolean> {
-    const key = `${fn.id}\n${event.id}`;
-    const first = entries.get(key) ?? (await this.remembered(fn, event));
-    if (first && first.position.offset !== position.offset) {
-      this.logger.debug(
-        { functionId: fn.id, event: event.internalId, first: first.internalId },
-        'duplicate event id: no run',
-      );
-      return false;
+  ): Promise<string | undefined> {
+    const key = `${fn.id}\n${eventId}`;
+    const first = entries.get(key) ?? (await this.remembered(fn, event, eventId));
+    if (first && first.position.offset !== position.offset) return first.internalId;
+    if (!first) {
+      const { env, internalId } = event;
+      entries.set(key, { env, functionId: fn.id, eventId, internalId, position });
     }
-    if (!first)
-      entries.set(key, {
-        env: event.env,
-        functionId: fn.id,
-        eventId: event.id,
-        internalId: event.internalId,
-        position,
-      });
-    return true;
+    return undefined;
   }
 
   /** The delivery that started this function under this event id less than a day before. */
-  private async remembered(fn: FunctionVersion, event: StoredEvent): Promise<SeenEvent | undefined> {
-    const first = await this.seen.first(event.env, fn.id, event.id);
+  private async remembered(fn: FunctionVersion, event: StoredEvent, eventId: string): Promise<SeenEvent | undefined> {
+    const first = await this.seen.first(event.env, fn.id, eventId);
     if (!first || first.at >= event.receivedAt - LIMITS.idempotencyMs) return first;
     // Its day is over, and the next round of pruning has yet to come: it must make room for this one.
     await this.prune();
     return undefined;
   }
 
-  private async schedule(
-    fn: FunctionVersion,
-    event: StoredEvent,
-    commands: Addressed[],
-    cron?: Extract<InternalEvent, { kind: 'cron' }>,
-    invoke?: Extract<InternalEvent, { kind: 'invoke' }>,
-  ): Promise<void> {
-    const runId = derivedUlid(event.receivedAt, fn.id, event.internalId);
-    const command = scheduleRun({ runId, fn, event, at: this.clock.now(), cron, parent: invoke?.parent });
-    commands.push({ key: runId, command });
-    // A cancelling event may stand right behind this one: the watch must not wait for the desk.
-    const watches = command.cancelOn.map((watch, index): Pause => watchOf(command, watch, index));
-    if (watches.length > 0) await this.pauses.add(watches);
-  }
-
-  private async match(event: StoredEvent, commands: Addressed[]): Promise<void> {
+  private async match(event: StoredEvent, out: IntakeBatch): Promise<void> {
     const { env, name, internalId, receivedAt, payload } = event;
     for (const pause of await this.pauses.match({ env, name, internalId, receivedAt, payload })) {
       const at = this.clock.now();
       const { runId, stepId } = pause;
-      commands.push({
-        key: runId,
-        command:
-          pause.kind === 'cancel' || stepId === undefined
-            ? { type: 'CancelRun', runId, env, at, by: 'event', cause: internalId }
-            : { type: 'ResumeStep', runId, env, at, stepId, result: { memo: payload }, eventId: internalId },
-      });
+      out.post(
+        runId,
+        pause.kind === 'cancel' || stepId === undefined
+          ? { type: 'CancelRun', runId, env, at, by: 'event', cause: internalId }
+          : { type: 'ResumeStep', runId, env, at, stepId, result: { memo: payload }, eventId: internalId },
+      );
     }
   }
 
