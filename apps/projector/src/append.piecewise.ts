@@ -1,10 +1,10 @@
 import { Fault } from '#core/faults.js';
 import type { PlacedRecord } from '#ports/event-log.port.js';
-import type { History, HistoryBatch } from '#ports/history.port.js';
+import { NO_ROWS, type History, type HistoryBatch } from '#ports/history.port.js';
 import type { Gathered } from './gathered.js';
 import type { RunRows } from './run-book.js';
 
-/** A row, and the record that it is of. */
+/** Rows of one kind, and the record that they are of. */
 interface Piece {
   readonly rows: HistoryBatch;
   readonly record: PlacedRecord;
@@ -14,8 +14,6 @@ export interface RefusedRow {
   readonly record: PlacedRecord;
   readonly reason: Fault;
 }
-
-const NONE: HistoryBatch = { events: [], runs: [], transitions: [] };
 
 /**
  * Adds what it can of rows of which the store will not take one, by halves.
@@ -28,9 +26,13 @@ export async function appendPiecewise(
 ): Promise<readonly RefusedRow[]> {
   const recordOf = new Map(gathered.runs.map(({ placed, record }) => [placed.runId, record]));
   const pieces: Piece[] = [
-    ...gathered.events.map(({ row, record }) => ({ rows: { ...NONE, events: [row] }, record })),
-    ...rows.transitions.map((row, i) => ({ rows: { ...NONE, transitions: [row] }, record: gathered.runs[i]!.record })),
-    ...rows.runs.map((row) => ({ rows: { ...NONE, runs: [row] }, record: recordOf.get(row.runId)! })),
+    ...gathered.events.map(({ row, record }) => ({ rows: { ...NO_ROWS, events: [row] }, record })),
+    ...gathered.decisions.map(({ rows: decisions, record }) => ({ rows: { ...NO_ROWS, decisions }, record })),
+    ...rows.transitions.map((row, i) => ({
+      rows: { ...NO_ROWS, transitions: [row] },
+      record: gathered.runs[i]!.record,
+    })),
+    ...rows.runs.map((row) => ({ rows: { ...NO_ROWS, runs: [row] }, record: recordOf.get(row.runId)! })),
   ];
   return halves(history, pieces);
 }
@@ -54,5 +56,6 @@ function joined(pieces: readonly Piece[]): HistoryBatch {
     events: pieces.flatMap(({ rows }) => rows.events),
     runs: pieces.flatMap(({ rows }) => rows.runs),
     transitions: pieces.flatMap(({ rows }) => rows.transitions),
+    decisions: pieces.flatMap(({ rows }) => rows.decisions),
   };
 }

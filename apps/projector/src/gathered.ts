@@ -2,7 +2,8 @@ import { Fault } from '#core/faults.js';
 import type { Position } from '#core/words.js';
 import { deadLetter as letterOf, recordOfDeadLetter } from '#ports/records.js';
 import type { DeadLetter, LogRecord, PlacedRecord } from '#ports/event-log.port.js';
-import type { EventRow } from '#ports/history.port.js';
+import type { DecisionRow, EventRow } from '#ports/history.port.js';
+import { isOfDecision, rowsOfDecision } from './rows.of-decision.js';
 import { rowOfEvent } from './rows.of-event.js';
 import { bodyOf, isOfRun, transitionOf } from './rows.of-transition.js';
 import type { RunRecord } from './run-book.js';
@@ -15,6 +16,7 @@ export type ProjectedTopic = (typeof PROJECTED)[number];
 export class Gathered {
   readonly events: { readonly row: EventRow; readonly record: PlacedRecord }[] = [];
   readonly runs: RunRecord[] = [];
+  readonly decisions: { readonly rows: readonly DecisionRow[]; readonly record: PlacedRecord }[] = [];
   /** Records that nobody can read, for `dead-letters`. */
   readonly unreadable: LogRecord<DeadLetter>[] = [];
   /** By topic, the first position that comes after it. */
@@ -30,6 +32,7 @@ export class Gathered {
       try {
         if (topic === 'events') this.takeEvent(record);
         else if (isOfRun(record)) this.takeTransition(record);
+        else if (isOfDecision(record)) this.takeDecision(record);
       } catch (error) {
         if (!(error instanceof Fault)) throw error;
         this.unreadable.push(deadLetter(record, error));
@@ -51,6 +54,12 @@ export class Gathered {
     const body = bodyOf(placed);
     this.runs.push({ env: record.env, placed, body, record });
     this.chars += body.length;
+  }
+
+  private takeDecision(record: PlacedRecord): void {
+    const rows = rowsOfDecision(record);
+    this.decisions.push({ rows, record });
+    for (const { body } of rows) this.chars += body.length;
   }
 }
 

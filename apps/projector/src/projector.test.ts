@@ -7,10 +7,11 @@ import { openChdbHistory } from '#adapters/chdb/chdb-history.js';
 import { openDataDir, type DataDir } from '#adapters/local-log/data-dir.js';
 import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
 import { Fault } from '#core/faults.js';
+import type { AdmissionTransition, IntakeTransition, PlacedDecision } from '#core/admission/admission.js';
 import type { RunTransition } from '#core/run/run.transitions.js';
 import { DEFAULT_ENV, type Position } from '#core/words.js';
 import type { DeadLetter, EventLog, LogRecord } from '#ports/event-log.port.js';
-import type { HistoryBatch } from '#ports/history.port.js';
+import { NO_ROWS, type HistoryBatch } from '#ports/history.port.js';
 import { ManualClock, settle } from '#testkit/manual-clock.js';
 import { MemoryHistory } from '#testkit/memory-history.js';
 import { Projector, type ProjectorOptions } from './projector.js';
@@ -68,6 +69,51 @@ const scheduled = (run: number, offset: number): LogRecord =>
 const started = (run: number, offset: number): LogRecord => transition(run, offset, { type: 'RunStarted', at: AT + 1 });
 const completed = (run: number, offset: number): LogRecord =>
   transition(run, offset, { type: 'RunCompleted', at: AT + 2, output: `${run}` }, 1);
+
+const skipped = (run: number, offset: number): LogRecord =>
+  transition(run, offset, { type: 'RunSkipped', at: AT, reason: 'singleton', blockedBy: idOf(99) }, 1);
+
+const decision = (
+  key: string,
+  place: Pick<PlacedDecision, 'command' | 'event'>,
+  told: AdmissionTransition | IntakeTransition,
+  index = 0,
+): LogRecord => {
+  const body: PlacedDecision = { runId: key, ...place, index, transition: told };
+  return { topic: 'transitions', key, type: told.type, schema: 1, env: DEFAULT_ENV, at: told.at, body };
+};
+const command = (offset: number) => ({ command: { partition: 0, offset } });
+const told = (n: number, at = AT) => ({ at, functionId: 'f', eventId: idOf(n) });
+const repeated = (n: number, at = AT): LogRecord =>
+  decision(
+    `intake:${DEFAULT_ENV}:f`,
+    { event: { partition: 0, offset: n } },
+    { type: 'EventRepeated', ...told(n, at), key: 'order-1', first: idOf(0) },
+  );
+const limited = (n: number, offset: number, key = 'k'): LogRecord =>
+  decision(`rate:${DEFAULT_ENV}:f:=k`, command(offset), {
+    type: 'RateLimited',
+    ...told(n),
+    key,
+    limit: 1,
+    periodMs: 60_000,
+    nextAt: AT + 60_000,
+  });
+const moved = (n: number, superseded: number, offset: number): LogRecord =>
+  decision(`debounce:${DEFAULT_ENV}:f:=k`, command(offset), {
+    type: 'DebounceMoved',
+    ...told(n),
+    key: 'k',
+    dueAt: AT + 1_000,
+    superseded: idOf(superseded),
+  });
+const released = (offset: number): LogRecord =>
+  decision(`singleton:${DEFAULT_ENV}:f:=k`, command(offset), {
+    type: 'SingletonReleased',
+    at: AT,
+    functionId: 'f',
+    runId: idOf(1),
+  });
 
 /** Counts what is asked of it, and can be made to fail. */
 class WatchedHistory extends MemoryHistory {
@@ -278,6 +324,81 @@ describe('the projector', () => {
   });
 });
 
+describe('decisions before a run', () => {
+  const typesOf = async (n: number): Promise<string[]> =>
+    (await history.decisionsOfEvent(DEFAULT_ENV, idOf(n))).map(({ type }) => type);
+
+  it('are told of each event they concern, and of nothing else', async () => {
+    const projector = await open();
+    await log.append([limited(1, 1), repeated(2), moved(3, 1, 4), released(5), started(9, 6)]);
+    await projector.caughtUp();
+
+    expect(await typesOf(1)).toEqual(['RateLimited', 'DebounceMoved']);
+    expect(await typesOf(2)).toEqual(['EventRepeated']);
+    expect(await typesOf(3)).toEqual(['DebounceMoved']);
+    expect(history.batches.flatMap(({ decisions }) => decisions).length).toBe(4);
+    expect(history.batches.flatMap(({ transitions }) => transitions).length).toBe(1);
+    expect(await log.read('dead-letters', undefined, 10)).toEqual([]);
+  });
+
+  it('are told once, however often they stand on the log', async () => {
+    const projector = await open();
+    await log.append([limited(1, 1), limited(1, 1), repeated(2)]);
+    await projector.caughtUp();
+    // After a crash the intake takes the event again, at another instant.
+    await log.append([limited(1, 1), repeated(2, AT + 5_000)]);
+    await projector.caughtUp();
+
+    expect(await typesOf(1)).toEqual(['RateLimited']);
+    expect(await history.decisionsOfEvent(DEFAULT_ENV, idOf(2))).toMatchObject([{ at: AT + 5_000 }]);
+  });
+
+  it('of a type that is not known yet are rows as well', async () => {
+    const projector = await open();
+    const about = { type: 'RatePondered', ...told(1), thoughts: ['a', { b: 1 }] };
+    const control = { type: 'RateForgiven', at: AT, functionId: 'f' };
+    await log.append([about, control].map((one, i) => decision(`rate:${DEFAULT_ENV}:f:=k`, command(i), one as never)));
+    await projector.caughtUp();
+
+    const [row] = await history.decisionsOfEvent(DEFAULT_ENV, idOf(1));
+    expect(JSON.parse(row!.body)).toEqual(about);
+    expect(history.batches.flatMap(({ decisions }) => decisions).length).toBe(1);
+    expect(await log.read('dead-letters', undefined, 10)).toEqual([]);
+  });
+
+  it('that nobody can read are set aside, and the others go in', async () => {
+    const projector = await open();
+    await log.append([limited(1, 1), { ...limited(1, 2), body: 'odd' }, { ...repeated(1), body: {} }, moved(3, 1, 4)]);
+    await projector.caughtUp();
+
+    expect(await typesOf(1)).toEqual(['RateLimited', 'DebounceMoved']);
+    expect((await log.read('dead-letters', undefined, 10)).map(({ key }) => key)).toEqual([
+      'transitions/0/1',
+      'transitions/0/2',
+    ]);
+  });
+
+  it('that History does not take are set aside once, with all their rows', async () => {
+    history.refused = ({ decisions }) => decisions.some(({ type }) => type === 'DebounceMoved');
+    const projector = await open();
+    await log.append([limited(1, 1), moved(2, 1, 2), limited(2, 3)]);
+    await projector.caughtUp();
+
+    expect([await typesOf(1), await typesOf(2)]).toEqual([['RateLimited'], ['RateLimited']]);
+    expect((await log.read('dead-letters', undefined, 10)).map(({ key }) => key)).toEqual(['transitions/0/1']);
+  });
+
+  it('count with their size', async () => {
+    const projector = await open({ charsMax: 1_000_000 });
+    const key = 'x'.repeat(10_000);
+    for (let n = 0; n < 10; n++) await log.append(Array.from({ length: 100 }, (_, i) => limited(n, n * 100 + i, key)));
+    await projector.caughtUp();
+
+    expect((await history.decisionsOfEvent(DEFAULT_ENV, idOf(7))).length).toBe(100);
+    expect(history.batches.length).toBeGreaterThan(2);
+  });
+});
+
 describe('while History is away', () => {
   it('says so to who asks, tries again, loses nothing and keeps the order', async () => {
     const projector = await open();
@@ -336,7 +457,7 @@ describe('while History is away', () => {
   });
 
   it('of another log: says what to do', async () => {
-    await history.append({ events: [], runs: [], transitions: [] }, { events: { partition: 0, offset: 99 } });
+    await history.append(NO_ROWS, { events: { partition: 0, offset: 99 } });
     const projector = await open();
     await expect(projector.caughtUp()).rejects.toMatchObject({
       code: 'history_unavailable',
@@ -401,8 +522,7 @@ describe('wherever it crashes', () => {
         const [store, whole] = [new HalfwayHistory(), new MemoryHistory()];
         for (const topic of ['events', 'transitions'] as const) {
           const [end] = await log.ends(topic);
-          for (const each of [store, whole])
-            await each.append({ events: [], runs: [], transitions: [] }, { [topic]: end! });
+          for (const each of [store, whole]) await each.append(NO_ROWS, { [topic]: end! });
         }
         const start = async (on: MemoryHistory) => {
           const projector = new Projector(log, on, clock, quiet, { startWhen: 0, runsMax: 2, recordsMax: 4 });
@@ -434,6 +554,7 @@ describe('wherever it crashes', () => {
           events: await from.events(DEFAULT_ENV, { limit: 1_000 }),
           runs: await from.runs(DEFAULT_ENV, { limit: 1_000 }),
           transitions: await Promise.all([0, 1, 2, 3, 4, 5].map((n) => from.transitions(DEFAULT_ENV, idOf(n)))),
+          decisions: await Promise.all([0, 1, 2, 3, 4, 5].map((n) => from.decisionsOfEvent(DEFAULT_ENV, idOf(n)))),
         });
         expect(await seen(store)).toEqual(await seen(whole));
         for (const row of (await seen(store)).runs) expect(row).toMatchObject(desk.stands(row.runId));
@@ -449,12 +570,13 @@ class Desk {
   private readonly written: LogRecord[] = [];
   private readonly steps = new Map<string, number>();
 
-  /** A run's next transition; an event when it has ended. */
+  /** A run's next transition; when it has ended, by turns an event and what was decided about one. */
   move(run: number): LogRecord {
     const step = this.steps.get(idOf(run)) ?? 0;
     this.steps.set(idOf(run), step + 1);
+    const offset = ++this.offset;
     const make = [scheduled, started, completed][step];
-    const record = make ? make(run, ++this.offset) : event(++this.offset);
+    const record = make ? make(run, offset) : step % 2 ? event(offset) : moved(run, (run + 1) % 6, offset);
     this.written.push(record);
     return record;
   }
@@ -517,6 +639,51 @@ describe('with the embedded engine', () => {
       'RunStarted',
       'RunCompleted',
     ]);
+    await projector.close();
+    await engine.close();
+  });
+
+  it('shows why there is no run of an event, and why a run was skipped', async () => {
+    const engine = openChdbHistory({ path: join(path, 'history'), clock });
+    const projector = new Projector(log, engine, clock, quiet);
+    await projector.open();
+    const huge = 'é"\0'.repeat(700_000);
+    await log.append([
+      limited(1, 1),
+      repeated(1),
+      moved(2, 1, 3),
+      limited(2, 4, huge),
+      { ...limited(2, 5), body: {} },
+      scheduled(3, 5),
+      skipped(3, 5),
+      scheduled(4, 6),
+    ]);
+    await projector.caughtUp();
+    await log.append([repeated(1, AT + 7), moved(2, 1, 3), skipped(3, 5)]);
+    await projector.caughtUp();
+
+    expect(await engine.decisionsOfEvent(DEFAULT_ENV, idOf(1))).toMatchObject([
+      { type: 'RateLimited', topic: 'commands', offset: 1, functionId: 'f', at: AT },
+      { type: 'DebounceMoved', topic: 'commands', offset: 3, key: `debounce:${DEFAULT_ENV}:f:=k` },
+      { type: 'EventRepeated', topic: 'events', offset: 1, at: AT + 7 },
+    ]);
+    const [, large] = await engine.decisionsOfEvent(DEFAULT_ENV, idOf(2));
+    expect((JSON.parse(large!.body) as { key: string }).key).toBe(huge);
+    expect((await log.read('dead-letters', undefined, 10)).map(({ key }) => key)).toEqual(['transitions/0/4']);
+
+    const run = { runId: idOf(3), status: 'Skipped', skipReason: 'Singleton', skippedFor: idOf(99) };
+    expect(await engine.runs(DEFAULT_ENV, { limit: 10, statuses: ['Skipped'] })).toMatchObject([run]);
+    expect(await engine.run(DEFAULT_ENV, idOf(3))).toMatchObject({
+      ...run,
+      startedAt: AT,
+      endedAt: AT,
+      output: null,
+    });
+    expect(await engine.run(DEFAULT_ENV, idOf(4))).toMatchObject({
+      status: 'Scheduled',
+      skipReason: '',
+      skippedFor: '',
+    });
     await projector.close();
     await engine.close();
   });

@@ -2,7 +2,7 @@ import { Fault } from '#core/faults.js';
 import type { EpochMs, Position } from '#core/words.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { EventLog, PlacedRecord, Subscription } from '#ports/event-log.port.js';
-import type { History } from '#ports/history.port.js';
+import { NO_ROWS, type History } from '#ports/history.port.js';
 import { HistoryGate } from '#ports/history-gate.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import { appendPiecewise } from './append.piecewise.js';
@@ -232,8 +232,9 @@ export class Projector extends HistoryGate {
 
   private async append(gathered: Gathered, rows: RunRows): Promise<void> {
     const events = gathered.events.map(({ row }) => row);
+    const decisions = gathered.decisions.flatMap((one) => one.rows);
     try {
-      await this.history.append({ events, ...rows }, gathered.next);
+      await this.history.append({ events, decisions, ...rows }, gathered.next);
     } catch (error) {
       if (!(error instanceof Fault) || error.code !== 'record_unreadable') throw error;
       const refused = await appendPiecewise(this.history, gathered, rows);
@@ -244,7 +245,7 @@ export class Projector extends HistoryGate {
         );
       }
       await this.log.append(refused.map(({ record, reason }) => deadLetter(record, reason)));
-      await this.history.append({ events: [], runs: [], transitions: [] }, gathered.next);
+      await this.history.append(NO_ROWS, gathered.next);
     }
   }
 

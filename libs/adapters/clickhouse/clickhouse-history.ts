@@ -1,9 +1,18 @@
 import type { Env, Position } from '#core/words.js';
 import { History } from '#ports/history.port.js';
-import type { EventFilter, EventRow, HistoryBatch, RunFilter, RunRow, TransitionRow } from '#ports/history.port.js';
+import type {
+  DecisionRow,
+  EventFilter,
+  EventRow,
+  HistoryBatch,
+  RunFilter,
+  RunRow,
+  TransitionRow,
+} from '#ports/history.port.js';
 import type { ClickHouseTransport, SqlQuery, SqlRow } from './clickhouse.transport.js';
 import { HISTORY_MIGRATIONS, MIGRATIONS_TABLE } from './history.migrations.js';
 import {
+  decisionsOfEventQuery,
   eventQuery,
   eventsQuery,
   positionQuery,
@@ -14,10 +23,12 @@ import {
   transitionsQuery,
 } from './history.queries.js';
 import {
+  fromDecision,
   fromEvent,
   fromPosition,
   fromRun,
   fromTransition,
+  toDecision,
   toEvent,
   toPosition,
   toRun,
@@ -38,6 +49,7 @@ export class ClickHouseHistory extends History {
       this.insert('events', batch.events.map(fromEvent)),
       this.insert('runs', batch.runs.map(fromRun)),
       this.insert('transitions', batch.transitions.map(fromTransition)),
+      this.insert('decisions', batch.decisions.map(fromDecision)),
     ]);
     // Last, so that a crash before this line means that the rows are added again, and one after it that nothing is missing.
     await this.insert(
@@ -76,6 +88,10 @@ export class ClickHouseHistory extends History {
 
   override async transitions(env: Env, runId: string): Promise<readonly TransitionRow[]> {
     return this.select(transitionsQuery(env, runId), toTransition);
+  }
+
+  override async decisionsOfEvent(env: Env, internalId: string): Promise<readonly DecisionRow[]> {
+    return this.select(decisionsOfEventQuery(env, internalId), toDecision);
   }
 
   override async close(): Promise<void> {

@@ -9,7 +9,7 @@ export interface Migration {
  * A row is written again whenever its record is read again or its run moves on, so every table replaces by its ORDER BY key and
  * every read picks the newest row of a key itself: merging is the engine's housekeeping and never part of an answer.
  *
- * Parts are by month of a time of our own clock that is the same in every version of a row. Not of the time in an event's ULID:
+ * Parts are by month of a time of our own clock that is the same in nearly every version of a row. Not of the time in an event's ULID:
  * a sender may choose that (`x-inngest-event-id-seed`), and a batch from a thousand different months is a batch the engine refuses.
  *
  * Rows are synced to disk when they are added, positions are not: after a power cut a position may be older than the rows, which
@@ -96,6 +96,33 @@ export const HISTORY_MIGRATIONS: readonly Migration[] = [
         log_offset UInt64
       ) ENGINE = ReplacingMergeTree(log_offset)
       ORDER BY reader`,
+    ],
+  },
+  {
+    id: 2,
+    name: 'decisions about events; why a run was skipped',
+    statements: [
+      `CREATE TABLE IF NOT EXISTS decisions (
+        env LowCardinality(String),
+        event_id String,
+        function_id LowCardinality(String),
+        key String,
+        log_topic LowCardinality(String),
+        log_partition UInt32,
+        log_offset UInt64,
+        log_index UInt32,
+        type LowCardinality(String),
+        at DateTime64(3, 'UTC'),
+        run_id String,
+        body String CODEC(ZSTD)
+      ) ENGINE = ReplacingMergeTree(at)
+      PARTITION BY toYYYYMM(at)
+      ORDER BY (env, event_id, log_topic, log_partition, log_offset, log_index, key)
+      ${SYNCED}`,
+
+      `ALTER TABLE runs
+        ADD COLUMN IF NOT EXISTS skip_reason LowCardinality(String) DEFAULT '',
+        ADD COLUMN IF NOT EXISTS skipped_for String DEFAULT ''`,
     ],
   },
 ];

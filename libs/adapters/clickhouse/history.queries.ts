@@ -1,7 +1,7 @@
 import type { Env } from '#core/words.js';
 import type { EventFilter, RunFilter } from '#ports/history.port.js';
 import type { SqlParams, SqlQuery } from './clickhouse.transport.js';
-import { EVENT_COLUMNS, RUN_COLUMNS, TRANSITION_COLUMNS, toInstant } from './history.rows.js';
+import { DECISION_COLUMNS, EVENT_COLUMNS, RUN_COLUMNS, TRANSITION_COLUMNS, toInstant } from './history.rows.js';
 
 /** A condition with what is bound in it. Values never become part of a statement's text. */
 interface Condition {
@@ -123,6 +123,18 @@ export function transitionsQuery(env: Env, runId: string): SqlQuery {
     sql: `SELECT ${TRANSITION_COLUMNS} FROM transitions WHERE env = {env:String} AND run_id = {runId:String}
       ORDER BY command_offset, command_index LIMIT 1 BY command_offset, command_index`,
     params: { env, runId },
+  };
+}
+
+/** Which row of a decision counts is settled before they are ordered: another telling of it has another instant. */
+export function decisionsOfEventQuery(env: Env, internalId: string): SqlQuery {
+  return {
+    sql: `SELECT ${DECISION_COLUMNS} FROM (
+        SELECT * FROM decisions WHERE env = {env:String} AND event_id = {internalId:String}
+        ORDER BY at DESC LIMIT 1 BY log_topic, log_partition, log_offset, log_index, key
+      )
+      ORDER BY at, log_topic = 'commands', log_partition, log_offset, log_index, key`,
+    params: { env, internalId },
   };
 }
 

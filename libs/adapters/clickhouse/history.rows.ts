@@ -1,5 +1,5 @@
 import type { Env, EpochMs, Position } from '#core/words.js';
-import type { EventRow, RunRow, RunStatus, TransitionRow } from '#ports/history.port.js';
+import type { DecisionRow, EventRow, RunRow, RunStatus, TransitionRow } from '#ports/history.port.js';
 import type { SqlRow } from './clickhouse.transport.js';
 
 /** What DateTime64(3) can hold. */
@@ -74,6 +74,8 @@ export function fromRun(row: RunRow): SqlRow {
     started_at: row.startedAt === null ? null : toInstant(row.startedAt),
     ended_at: row.endedAt === null ? null : toInstant(row.endedAt),
     output: row.output === null ? null : text(row.output),
+    skip_reason: text(row.skipReason),
+    skipped_for: text(row.skippedFor),
     version: row.version,
     rank: rankOf(row),
   };
@@ -95,6 +97,23 @@ export function fromTransition(row: TransitionRow): SqlRow {
   };
 }
 
+export function fromDecision(row: DecisionRow): SqlRow {
+  return {
+    env: text(row.env),
+    event_id: text(row.eventId),
+    function_id: text(row.functionId),
+    key: text(row.key),
+    log_topic: row.topic,
+    log_partition: row.partition,
+    log_offset: row.offset,
+    log_index: row.index,
+    type: text(row.type),
+    at: toInstant(row.at),
+    run_id: text(row.runId),
+    body: text(row.body),
+  };
+}
+
 export function fromPosition(reader: string, position: Position): SqlRow {
   return { reader, log_partition: position.partition, log_offset: position.offset };
 }
@@ -105,10 +124,14 @@ export const EVENT_COLUMNS = `env, internal_id, id, name, toUnixTimestamp64Milli
 
 export const RUN_COLUMNS = `env, run_id, function_id, function_slug, function_version, app_id, app_name, status, event_name, event_ids,
   cron, batch_id, toUnixTimestamp64Milli(queued_at) AS queued_at_ms, toUnixTimestamp64Milli(start_at) AS start_at_ms,
-  toUnixTimestamp64Milli(started_at) AS started_at_ms, toUnixTimestamp64Milli(ended_at) AS ended_at_ms, output, version`;
+  toUnixTimestamp64Milli(started_at) AS started_at_ms, toUnixTimestamp64Milli(ended_at) AS ended_at_ms, output, skip_reason, skipped_for,
+  version`;
 
 export const TRANSITION_COLUMNS = `env, run_id, function_id, command_partition, command_offset, command_index, type,
   toUnixTimestamp64Milli(at) AS at_ms, step_id, step_name, body`;
+
+export const DECISION_COLUMNS = `env, event_id, function_id, key, log_topic, log_partition, log_offset, log_index, type,
+  toUnixTimestamp64Milli(at) AS at_ms, run_id, body`;
 
 export function toEvent(row: SqlRow): EventRow {
   return {
@@ -143,6 +166,8 @@ export function toRun(row: SqlRow): RunRow {
     startedAt: row.started_at_ms === null ? null : Number(row.started_at_ms),
     endedAt: row.ended_at_ms === null ? null : Number(row.ended_at_ms),
     output: row.output as string | null,
+    skipReason: row.skip_reason as string,
+    skippedFor: row.skipped_for as string,
     version: Number(row.version),
   };
 }
@@ -159,6 +184,23 @@ export function toTransition(row: SqlRow): TransitionRow {
     at: Number(row.at_ms),
     stepId: row.step_id as string,
     stepName: row.step_name as string,
+    body: row.body as string,
+  };
+}
+
+export function toDecision(row: SqlRow): DecisionRow {
+  return {
+    env: row.env as Env,
+    eventId: row.event_id as string,
+    functionId: row.function_id as string,
+    key: row.key as string,
+    topic: row.log_topic as DecisionRow['topic'],
+    partition: Number(row.log_partition),
+    offset: Number(row.log_offset),
+    index: Number(row.log_index),
+    type: row.type as string,
+    at: Number(row.at_ms),
+    runId: row.run_id as string,
     body: row.body as string,
   };
 }

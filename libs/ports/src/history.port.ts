@@ -34,6 +34,10 @@ export interface RunRow {
   readonly startedAt: EpochMs | null;
   readonly endedAt: EpochMs | null;
   readonly output: Json | null;
+  /** Why it never ran, in the contract's words (section 16): `Singleton`, `FunctionPaused`. Empty unless it was skipped. */
+  readonly skipReason: string;
+  /** The run that held its singleton; empty where there is none. */
+  readonly skippedFor: string;
   /** Offset of the command that it reflects. */
   readonly version: number;
 }
@@ -55,11 +59,38 @@ export interface TransitionRow {
   readonly body: Json;
 }
 
+/**
+ * What was decided about an event and a function before there was a run. Event, key, place and index name it: of two rows that they name,
+ * the one decided later wins (the intake may take an event again after a crash, and does so at another instant).
+ */
+export interface DecisionRow {
+  readonly env: Env;
+  /** Internal id. A decision about two events is a row of each. */
+  readonly eventId: string;
+  readonly functionId: string;
+  /** The record's key: the control and the value of its key, or the intake. */
+  readonly key: string;
+  /** What was decided: an event that the intake took, or a command of a control. With partition and offset its place. */
+  readonly topic: 'events' | 'commands';
+  readonly partition: number;
+  readonly offset: number;
+  readonly index: number;
+  readonly type: string;
+  readonly at: EpochMs;
+  /** The run that it names; empty where it names none. */
+  readonly runId: string;
+  /** The transition. */
+  readonly body: Json;
+}
+
 export interface HistoryBatch {
   readonly events: readonly EventRow[];
   readonly runs: readonly RunRow[];
   readonly transitions: readonly TransitionRow[];
+  readonly decisions: readonly DecisionRow[];
 }
+
+export const NO_ROWS: HistoryBatch = { events: [], runs: [], transitions: [], decisions: [] };
 
 export interface EventFilter {
   /** Exact; an internal event is not hidden from who asks for its name. */
@@ -110,5 +141,7 @@ export abstract class History {
   abstract runsOfEvent(env: Env, internalId: string): Promise<readonly RunRow[]>;
   /** In the order they were accepted. */
   abstract transitions(env: Env, runId: string): Promise<readonly TransitionRow[]>;
+  /** In the order they were made: by instant, at one instant the intake's first, then as their commands stand on the log. */
+  abstract decisionsOfEvent(env: Env, internalId: string): Promise<readonly DecisionRow[]>;
   abstract close(): Promise<void>;
 }

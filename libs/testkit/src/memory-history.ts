@@ -1,6 +1,7 @@
 import type { Env, Position } from '#core/words.js';
 import { History } from '#ports/history.port.js';
 import type {
+  DecisionRow,
   EventFilter,
   EventRow,
   HistoryBatch,
@@ -29,6 +30,7 @@ export class MemoryHistory extends History {
   private readonly eventRows = new Map<string, EventRow>();
   private readonly runRows = new Map<string, RunRow>();
   private readonly transitionRows = new Map<string, TransitionRow>();
+  private readonly decisionRows = new Map<string, DecisionRow>();
   private readonly positions = new Map<string, Position>();
   /** Set to make every call throw it. */
   fault: Error | undefined;
@@ -47,6 +49,11 @@ export class MemoryHistory extends History {
       }
       for (const row of batch.transitions)
         this.transitionRows.set(`${row.env}/${row.runId}/${row.offset}/${row.index}`, row);
+      for (const row of batch.decisions) {
+        const { env, eventId, topic, partition, offset, index, key } = row;
+        const id = [env, eventId, topic, partition, offset, index, key].join('/');
+        if (row.at >= (this.decisionRows.get(id)?.at ?? -Infinity)) this.decisionRows.set(id, row);
+      }
       for (const [reader, position] of Object.entries(next)) {
         const old = this.positions.get(reader);
         if (!old || position.offset > old.offset) this.positions.set(reader, position);
@@ -112,6 +119,22 @@ export class MemoryHistory extends History {
       [...this.transitionRows.values()]
         .filter((row) => row.env === env && row.runId === runId)
         .sort((a, b) => a.offset - b.offset || a.index - b.index),
+    );
+  }
+
+  override decisionsOfEvent(env: Env, internalId: string): Promise<readonly DecisionRow[]> {
+    return this.answer(() =>
+      [...this.decisionRows.values()]
+        .filter((row) => row.env === env && row.eventId === internalId)
+        .sort(
+          (a, b) =>
+            a.at - b.at ||
+            Number(a.topic === 'commands') - Number(b.topic === 'commands') ||
+            a.partition - b.partition ||
+            a.offset - b.offset ||
+            a.index - b.index ||
+            (a.key < b.key ? -1 : 1),
+        ),
     );
   }
 

@@ -2,14 +2,16 @@ import fc from 'fast-check';
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import type { Position } from '#core/words.js';
-import type {
-  EventFilter,
-  EventRow,
-  History,
-  HistoryBatch,
-  RunFilter,
-  RunRow,
-  TransitionRow,
+import {
+  NO_ROWS,
+  type DecisionRow,
+  type EventFilter,
+  type EventRow,
+  type History,
+  type HistoryBatch,
+  type RunFilter,
+  type RunRow,
+  type TransitionRow,
 } from '#ports/history.port.js';
 import { MemoryHistory } from '../memory-history.js';
 
@@ -60,6 +62,8 @@ function aRun(env: string, n: number, over: Partial<RunRow> = {}): RunRow {
     startedAt: null,
     endedAt: null,
     output: null,
+    skipReason: '',
+    skippedFor: '',
     version: n,
     ...over,
   };
@@ -88,7 +92,25 @@ function aTransition(
   };
 }
 
-const batch = (rows: Partial<HistoryBatch>): HistoryBatch => ({ events: [], runs: [], transitions: [], ...rows });
+function aDecision(env: string, event: number, offset: number, over: Partial<DecisionRow> = {}): DecisionRow {
+  return {
+    env,
+    eventId: idOf(event),
+    functionId: '5f1e3c0a-0000-5000-8000-000000000001',
+    key: `rate:${env}:5f1e3c0a-0000-5000-8000-000000000001:=k`,
+    topic: 'commands',
+    partition: 0,
+    offset,
+    index: 0,
+    type: 'RateLimited',
+    at: START + offset,
+    runId: '',
+    body: `{"at":${START + offset},"type":"RateLimited"}`,
+    ...over,
+  };
+}
+
+const batch = (rows: Partial<HistoryBatch>): HistoryBatch => ({ ...NO_ROWS, ...rows });
 
 /** The promises of the History port. @param numRuns how many random histories are compared with the model */
 export function historyContract(name: string, open: () => Promise<HistoryUnderTest>, numRuns = 200): void {
@@ -191,6 +213,18 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
         expect(await history.runs(env, { limit: 1 })).toEqual([run]);
       });
 
+      it('says of a skipped one why, and finds it by its status', async () => {
+        const scheduled = aRun(env, 1, { version: 10 });
+        const why = { skipReason: 'Singleton', skippedFor: idOf(9), endedAt: scheduled.queuedAt };
+        const skipped: RunRow = { ...scheduled, status: 'Skipped', ...why };
+        await add({ runs: [skipped] });
+        await add({ runs: [scheduled, aRun(env, 2)] });
+
+        expect(await history.run(env, idOf(1))).toEqual(skipped);
+        expect(await history.runs(env, { limit: 10, statuses: ['Skipped'] })).toEqual([skipped]);
+        expect(await history.runs(env, { limit: 10, statuses: ['Scheduled'] })).toEqual([aRun(env, 2)]);
+      });
+
       it('shows a run as it stands at its highest version, whatever order the rows came in', async () => {
         const scheduled = aRun(env, 1, { version: 10 });
         const running = aRun(env, 1, { version: 11, status: 'Running', startedAt: START });
@@ -284,6 +318,53 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
       });
     });
 
+    describe('decisions', () => {
+      it('come in the order they were made, each once, with nothing lost of them', async () => {
+        const one = aDecision(env, 1, 1);
+        const odd = aDecision(env, 1, 2 ** 50, {
+          at: START + 30,
+          key: `it's "odd" \\ \0 😀 {brace:String}`,
+          runId: idOf(3),
+          partition: 4,
+          index: 7,
+          body: JSON.stringify({ error: `\n'\\ ${'x'.repeat(2_000_000)}` }),
+        });
+        const same = { at: START + 20 };
+        const rows = [
+          one,
+          aDecision(env, 1, 90, { ...same, topic: 'events', key: 'intake:a' }),
+          aDecision(env, 1, 90, { ...same, topic: 'events', key: 'intake:b' }),
+          aDecision(env, 1, 2, same),
+          aDecision(env, 1, 10, same),
+          aDecision(env, 1, 10, { ...same, index: 2 }),
+          aDecision(env, 1, 10, { ...same, index: 11 }),
+          aDecision(env, 1, 1, { ...same, partition: 1 }),
+          odd,
+        ];
+        await add({ decisions: [odd, rows[4]!, rows[2]!] });
+        await add({ decisions: [...rows].reverse() });
+        await add({ decisions: [one, aDecision(env, 2, 1)] });
+
+        expect(await history.decisionsOfEvent(env, idOf(1))).toEqual(rows);
+        expect(await history.decisionsOfEvent(env, idOf(2))).toEqual([aDecision(env, 2, 1)]);
+        expect(await history.decisionsOfEvent(env, idOf(3))).toEqual([]);
+        expect(await history.decisionsOfEvent(randomUUID(), idOf(1))).toEqual([]);
+        expect(await history.decisionsOfEvent(env, `' OR 1=1 --`)).toEqual([]);
+      });
+
+      it('that were made again are told as they were made last', async () => {
+        const first = aDecision(env, 1, 5, { topic: 'events', at: START });
+        // In the next month: a different part of the table.
+        const again = { ...first, at: START + 48 * HOUR, type: 'EventRepeated', body: '{}' };
+        const between = aDecision(env, 1, 6, { at: START + HOUR });
+        await add({ decisions: [again] });
+        await add({ decisions: [first, between] });
+        await add({ decisions: [again, first] });
+
+        expect(await history.decisionsOfEvent(env, idOf(1))).toEqual([between, again]);
+      });
+    });
+
     describe('positions', () => {
       it('are those of the last append, each reader its own, and never go back', async () => {
         const [events, transitions] = [`${env}/events`, `${env}/transitions`];
@@ -298,7 +379,12 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
       });
 
       it('an append that was cut short before its position is made again without a trace', async () => {
-        const rows = { events: [anEvent(env, 1)], runs: [aRun(env, 1)], transitions: [aTransition(env, 1, 1)] };
+        const rows = {
+          events: [anEvent(env, 1)],
+          runs: [aRun(env, 1)],
+          transitions: [aTransition(env, 1, 1)],
+          decisions: [aDecision(env, 1, 1)],
+        };
         await add(rows);
         expect(await history.position(env)).toBeUndefined();
 
@@ -307,6 +393,7 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
         expect(await history.events(env, { limit: 10 })).toEqual(rows.events);
         expect(await history.runs(env, { limit: 10 })).toEqual(rows.runs);
         expect(await history.transitions(env, idOf(1))).toEqual(rows.transitions);
+        expect(await history.decisionsOfEvent(env, idOf(1))).toEqual(rows.decisions);
         expect(await history.position(env)).toEqual({ partition: 0, offset: 2 });
       });
     });
@@ -321,12 +408,17 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
             events: rows.map((row) =>
               anEvent(own, row.n, { ...row.event, position: { partition: 0, offset: row.run.version } }),
             ),
+            decisions: rows.map((row) => aDecision(own, row.n % 3, row.run.version, row.decision)),
           };
           await model.append(batch(all), {});
           for (const piece of inPieces(order, pieces)) {
             const at = (index: number): number => index % Math.max(1, rows.length);
             const some = rows.length === 0 ? [] : piece.map(at);
-            await add({ runs: some.map((i) => all.runs[i]!), events: some.map((i) => all.events[i]!) });
+            await add({
+              runs: some.map((i) => all.runs[i]!),
+              events: some.map((i) => all.events[i]!),
+              decisions: some.map((i) => all.decisions[i]!),
+            });
           }
           await add(all);
 
@@ -348,6 +440,8 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
               );
             expect(await read(history)).toEqual(await read(model));
           }
+          for (const event of [0, 1, 2].map(idOf))
+            expect(await history.decisionsOfEvent(own, event)).toEqual(await model.decisionsOfEvent(own, event));
         }),
         { numRuns },
       );
@@ -370,7 +464,12 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
 
     it('keeps what it acknowledged over a close', async (context) => {
       if (!opened.reopen) return context.skip('keeps nothing by design');
-      const rows = { events: [anEvent(env, 1)], runs: [aRun(env, 1)], transitions: [aTransition(env, 1, 1)] };
+      const rows = {
+        events: [anEvent(env, 1)],
+        runs: [aRun(env, 1)],
+        transitions: [aTransition(env, 1, 1)],
+        decisions: [aDecision(env, 1, 1)],
+      };
       await add(rows, { [env]: { partition: 0, offset: 2 } });
 
       history = await opened.reopen();
@@ -378,6 +477,7 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
       expect(await history.events(env, { limit: 10 })).toEqual(rows.events);
       expect(await history.run(env, idOf(1))).toEqual(rows.runs[0]);
       expect(await history.transitions(env, idOf(1))).toEqual(rows.transitions);
+      expect(await history.decisionsOfEvent(env, idOf(1))).toEqual(rows.decisions);
       expect(await history.position(env)).toEqual({ partition: 0, offset: 2 });
     });
   });
@@ -431,6 +531,13 @@ const anyRunRow = fc
       output: step < 2 ? null : `"${n}/${step}"`,
     },
     event: { name: n % 5 === 0 ? 'inngest/function.finished' : `shop/${n % 4}` },
+    // Some are the same decision made again at another instant, some others at the same instant.
+    decision: {
+      topic: n % 2 ? ('events' as const) : ('commands' as const),
+      offset: n,
+      at: START + ((n * 10 + step) % 7) * HOUR,
+      body: `"${n}/${step}"`,
+    },
   }));
 
 const optional = <T>(arbitrary: fc.Arbitrary<T>): fc.Arbitrary<T | undefined> =>
