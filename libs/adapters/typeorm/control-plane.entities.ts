@@ -53,6 +53,9 @@ export interface FunctionEntity {
   /** Canonical JSON. */
   config: string;
   archivedAt: number | null;
+  pausedAt: number | null;
+  /** What became of the runs under way: `hold`, `cancel`. */
+  pausedRunning: string | null;
 }
 
 export const FunctionEntitySchema = new EntitySchema<FunctionEntity>({
@@ -66,6 +69,8 @@ export const FunctionEntitySchema = new EntitySchema<FunctionEntity>({
     version: { type: 'integer' },
     config: { type: 'text' },
     archivedAt: { name: 'archived_at', nullable: true, ...instant },
+    pausedAt: { name: 'paused_at', nullable: true, ...instant },
+    pausedRunning: { name: 'paused_running', type: 'varchar', nullable: true },
   },
   indices: [{ name: 'functions_by_env', columns: ['env'] }],
   uniques: [{ name: 'functions_by_app_slug', columns: ['appId', 'slug'] }],

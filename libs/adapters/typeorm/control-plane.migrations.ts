@@ -1,4 +1,4 @@
-import { Table, type MigrationInterface, type QueryRunner, type TableColumnOptions } from 'typeorm';
+import { Table, TableColumn, type MigrationInterface, type QueryRunner, type TableColumnOptions } from 'typeorm';
 
 const column = (
   name: string,
@@ -86,5 +86,20 @@ class Beginning implements MigrationInterface {
   }
 }
 
+class FunctionsPaused implements MigrationInterface {
+  readonly name = 'FunctionsPaused1764150000000';
+
+  async up(runner: QueryRunner): Promise<void> {
+    await runner.addColumns('functions', [
+      new TableColumn(column('paused_at', 'bigint', NULLABLE)),
+      new TableColumn(column('paused_running', 'varchar', NULLABLE)),
+    ]);
+  }
+
+  async down(runner: QueryRunner): Promise<void> {
+    await runner.dropColumns('functions', ['paused_at', 'paused_running']);
+  }
+}
+
 /** Oldest first; the list only grows. */
-export const MIGRATIONS = [Beginning];
+export const MIGRATIONS = [Beginning, FunctionsPaused];

@@ -1,6 +1,6 @@
 import type { AppVersion, FunctionConfig, FunctionVersion } from '#core/function/function.config.js';
 import { canonical } from '#core/json.js';
-import type { ConfigChange } from '#ports/control-plane.port.js';
+import type { ConfigChange, FunctionPause } from '#ports/control-plane.port.js';
 import type { AppEntity, FunctionEntity, OutboxEntity } from './control-plane.entities.js';
 
 export function appToRow(app: AppVersion): AppEntity {
@@ -42,13 +42,34 @@ export function appOfRow(row: AppEntity): AppVersion {
 
 export function functionToRow(fn: FunctionVersion): FunctionEntity {
   const { id, env, appId, version, config } = fn;
-  return { id, env, appId, slug: config.slug, version, config: canonical(config), archivedAt: fn.archivedAt ?? null };
+  return {
+    id,
+    env,
+    appId,
+    slug: config.slug,
+    version,
+    config: canonical(config),
+    archivedAt: fn.archivedAt ?? null,
+    pausedAt: fn.paused?.at ?? null,
+    pausedRunning: fn.paused?.running ?? null,
+  };
 }
 
 export function functionOfRow(row: FunctionEntity, appName: string): FunctionVersion {
   const { id, env, appId, version } = row;
   const config = JSON.parse(row.config) as FunctionConfig;
-  return { id, env, appId, appName, version, config, ...(row.archivedAt !== null && { archivedAt: row.archivedAt }) };
+  return {
+    id,
+    env,
+    appId,
+    appName,
+    version,
+    config,
+    ...(row.archivedAt !== null && { archivedAt: row.archivedAt }),
+    ...(row.pausedAt !== null && {
+      paused: { at: row.pausedAt, running: row.pausedRunning as FunctionPause['running'] },
+    }),
+  };
 }
 
 export function changeOfRow(row: OutboxEntity): ConfigChange {

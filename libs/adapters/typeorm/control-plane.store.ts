@@ -54,7 +54,7 @@ export class ControlPlaneStore {
 }
 
 async function refuseNewer(source: DataSource, path: string): Promise<void> {
-  const known = new Set(MIGRATIONS.map((Migration) => new Migration().name));
+  const known = new Set<string>(MIGRATIONS.map((Migration) => new Migration().name));
   const done = await source.query<{ name: string }[]>(`SELECT name FROM ${MIGRATIONS_TABLE}`);
   const unknown = done.find(({ name }) => !known.has(name));
   if (unknown) throw new Fault('data_dir_newer', { path, migration: unknown.name });
@@ -90,6 +90,13 @@ export class ControlPlaneTables {
     const byApp = Map.groupBy(rows, ({ appId }) => appId);
     const apps = await this.apps(env);
     return apps.flatMap(({ id, name }) => (byApp.get(id) ?? []).map((row) => functionOfRow(row, name)));
+  }
+
+  async function(id: string): Promise<FunctionVersion | undefined> {
+    const row = await this.manager.findOneBy(FunctionEntitySchema, { id });
+    if (!row) return undefined;
+    const app = await this.app(row.appId);
+    return app && functionOfRow(row, app.name);
   }
 
   async putApp(app: AppVersion): Promise<void> {

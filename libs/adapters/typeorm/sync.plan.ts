@@ -80,6 +80,8 @@ function functionAfter(app: AppVersion, config: FunctionConfig, before: Function
     appName: app.name,
     version: (before?.version ?? 0) + (isSame ? 0 : 1),
     config,
+    // Whoever paused it resumes it: a sync does not.
+    ...(before?.paused !== undefined && { paused: before.paused }),
   };
 }
 

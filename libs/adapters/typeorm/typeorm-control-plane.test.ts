@@ -13,15 +13,17 @@ import { openControlPlane } from './typeorm-control-plane.js';
 const parts = () => ({ clock: new ManualClock(), ids: new SeededIds() });
 
 controlPlaneContract('TypeORM on SQLite in memory', () => {
-  const plane = openControlPlane({ path: ':memory:', ...parts() });
-  return Promise.resolve({ plane, dispose: () => plane.close() });
+  const { clock, ids } = parts();
+  const plane = openControlPlane({ path: ':memory:', clock, ids });
+  return Promise.resolve({ plane, pass: (ms) => clock.turn(ms), dispose: () => plane.close() });
 });
 
 controlPlaneContract(
   'TypeORM on a SQLite file',
   async () => {
     const dir = await mkdtemp(join(tmpdir(), 'millrace-control-'));
-    const options = { path: join(dir, 'control.db'), ...parts() };
+    const { clock, ids } = parts();
+    const options = { path: join(dir, 'control.db'), clock, ids };
     let plane = openControlPlane(options);
     return {
       plane,
@@ -30,6 +32,7 @@ controlPlaneContract(
         plane = openControlPlane(options);
         return plane;
       },
+      pass: (ms) => clock.turn(ms),
       dispose: async () => {
         await plane.close();
         await rm(dir, { recursive: true, force: true });
@@ -91,6 +94,41 @@ describe('the file', () => {
     const older = openControlPlane({ path, ...parts() });
     await expect(older.apps(DEFAULT_ENV)).rejects.toMatchObject({ code: 'data_dir_newer' });
     await older.close();
+  });
+
+  it('of the first version is brought up to now, with all that is in it', async () => {
+    const { DataSource } = await import('typeorm');
+    const { MIGRATIONS } = await import('./control-plane.migrations.js');
+    const { CounterEntitySchema } = await import('./control-plane.entities.js');
+    const { NodeSqliteDatabase } = await import('./node-sqlite.driver.js');
+    const source = new DataSource({
+      type: 'better-sqlite3',
+      driver: NodeSqliteDatabase,
+      database: path,
+      entities: [CounterEntitySchema],
+      migrations: MIGRATIONS.slice(0, 1),
+      migrationsTableName: 'migrations',
+    });
+    await source.initialize();
+    await source.runMigrations({ transaction: 'all' });
+    const config = JSON.stringify({ slug: 'shop-mail', name: 'Mail', triggers: [], cancelOn: [], timeouts: {} });
+    await source.query(
+      `INSERT INTO apps VALUES ('a', '${DEFAULT_ENV}', 'shop', 'u', 'SERVE', '', '', NULL, 'c', 1, NULL, NULL, NULL)`,
+    );
+    await source.query(`INSERT INTO functions VALUES ('f', '${DEFAULT_ENV}', 'a', 'shop-mail', 3, '${config}', NULL)`);
+    await source.query(`INSERT INTO functions VALUES ('g', '${DEFAULT_ENV}', 'a', 'shop-old', 2, '${config}', 7)`);
+    await source.query(`UPDATE counters SET value = 12`);
+    await source.destroy();
+
+    const plane = openControlPlane({ path, ...parts() });
+    const [mail, old] = await plane.functions(DEFAULT_ENV, { archived: true });
+    expect(mail).toMatchObject({ id: 'f', appName: 'shop', version: 3, config: JSON.parse(config) as object });
+    expect(old).toMatchObject({ id: 'g', archivedAt: 7 });
+    expect(mail?.paused).toBeUndefined();
+    const paused = await plane.pauseFunction(DEFAULT_ENV, 'f', 'cancel');
+    expect(await plane.functions(DEFAULT_ENV)).toEqual([paused]);
+    expect((await plane.outbox(10)).map(({ id, key }) => ({ id, key }))).toEqual([{ id: 13, key: 'f' }]);
+    await plane.close();
   });
 
   it('is not touched before the first call, and no more after a close', async () => {

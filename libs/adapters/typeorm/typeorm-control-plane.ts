@@ -2,7 +2,13 @@ import { Fault } from '#core/faults.js';
 import type { AppVersion, FunctionVersion } from '#core/function/function.config.js';
 import type { Env } from '#core/words.js';
 import type { Clock } from '#ports/clock.port.js';
-import { ControlPlane, type ConfigChange, type SyncRequest, type SyncResult } from '#ports/control-plane.port.js';
+import {
+  ControlPlane,
+  type ConfigChange,
+  type FunctionPause,
+  type SyncRequest,
+  type SyncResult,
+} from '#ports/control-plane.port.js';
 import type { Ids } from '#ports/ids.port.js';
 import type { ControlPlaneStore, ControlPlaneTables } from './control-plane.store.js';
 import { isOutboxEmpty } from './outbox.peek.js';
@@ -84,6 +90,23 @@ class TypeormControlPlane extends ControlPlane {
     });
   }
 
+  override pauseFunction(env: Env, functionId: string, running: FunctionPause['running']): Promise<FunctionVersion> {
+    return this.changeFunction(env, functionId, (fn) => {
+      if (fn.paused?.running === running) return fn;
+      // Who is to be cancelled now was there before now; who was cancelled stays so.
+      const at = fn.paused === undefined || running === 'cancel' ? this.options.clock.now() : fn.paused.at;
+      return { ...fn, paused: { at, running } };
+    });
+  }
+
+  override resumeFunction(env: Env, functionId: string): Promise<FunctionVersion> {
+    return this.changeFunction(env, functionId, (fn) => {
+      if (fn.paused === undefined) return fn;
+      const { paused: _, ...rest } = fn;
+      return rest;
+    });
+  }
+
   override outbox(limit: number): Promise<readonly ConfigChange[]> {
     // What a server asks first of all: mostly there is nothing, and it need not wait for TypeORM to hear so.
     if (!this.store && !this.closed && isOutboxEmpty(this.options.path)) return Promise.resolve([]);
@@ -98,6 +121,21 @@ class TypeormControlPlane extends ControlPlane {
     this.closed = true;
     await this.last;
     await (await this.store)?.close();
+  }
+
+  /** @param change gives the function itself where nothing of it changes */
+  private changeFunction(
+    env: Env,
+    functionId: string,
+    change: (fn: FunctionVersion) => FunctionVersion,
+  ): Promise<FunctionVersion> {
+    return this.transaction(async (tables) => {
+      const fn = await tables.function(functionId);
+      if (!fn || fn.env !== env || fn.archivedAt !== undefined) throw new Fault('function_unknown', { functionId });
+      const next = change(fn);
+      if (next !== fn) await tables.putFunction(next);
+      return next;
+    });
   }
 
   private transaction<T>(work: (tables: ControlPlaneTables) => Promise<T>): Promise<T> {

@@ -1,6 +1,8 @@
 import type { AppVersion, FunctionConfig, FunctionVersion } from '#core/function/function.config.js';
 import type { Env } from '#core/words.js';
 
+export type FunctionPause = NonNullable<FunctionVersion['paused']>;
+
 export interface SyncRequest {
   readonly env: Env;
   readonly appName: string;
@@ -62,6 +64,16 @@ export abstract class ControlPlane {
   abstract functions(env: Env, options?: { readonly archived?: boolean }): Promise<readonly FunctionVersion[]>;
   /** Takes an app and its functions away. @throws app_unknown */
   abstract removeApp(env: Env, appId: string): Promise<void>;
+  /**
+   * Stops a function until it is resumed: its events leave skipped runs, and nothing of it is handed out. The pause is no part of its
+   * version, and outlasts syncs, and its archive. A pause that stands already keeps its instant, unless runs that it held are to be cancelled
+   * now; the same one again is no change.
+   * @returns the function as it stands then
+   * @throws function_unknown, also where it is archived
+   */
+  abstract pauseFunction(env: Env, functionId: string, running: FunctionPause['running']): Promise<FunctionVersion>;
+  /** Lets it go on. Of a function that is not paused no change. @throws function_unknown */
+  abstract resumeFunction(env: Env, functionId: string): Promise<FunctionVersion>;
 
   /** Changes that have not been taken, oldest first. */
   abstract outbox(limit: number): Promise<readonly ConfigChange[]>;

@@ -8,6 +8,8 @@ export interface ControlPlaneUnderTest {
   readonly plane: ControlPlane;
   /** Closes it and opens the same data again; absent where nothing is kept. */
   reopen?(): Promise<ControlPlane>;
+  /** Turns its clock. */
+  pass(ms: number): Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -71,6 +73,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
     });
     afterEach(() => opened.dispose());
 
+    const pass = (ms: number): Promise<void> => opened.pass(ms);
     /** Takes what is in the outbox, as a relay does. */
     const drain = async (): Promise<readonly ConfigChange[]> => {
       const changes = await plane.outbox(1_000);
@@ -320,6 +323,85 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
       });
     });
 
+    describe('pausing a function', () => {
+      const paused = async (): Promise<FunctionVersion> => {
+        const [charge] = (await plane.sync(aSync())).functions;
+        await drain();
+        return plane.pauseFunction(DEFAULT_ENV, charge!.id, 'hold');
+      };
+
+      it('leaves its version, and is told to the data plane', async () => {
+        const [charge, mail] = (await plane.sync(aSync())).functions;
+        await drain();
+        const held = await plane.pauseFunction(DEFAULT_ENV, charge!.id, 'hold');
+
+        expect(held).toEqual({ ...charge, paused: { at: expect.any(Number) as number, running: 'hold' } });
+        expect(await plane.functions(DEFAULT_ENV)).toEqual([held, mail]);
+        expect((await drain()).map(({ kind, key, body }) => ({ kind, key, body }))).toEqual([
+          { kind: 'function', key: held.id, body: held },
+        ]);
+
+        expect(await plane.resumeFunction(DEFAULT_ENV, held.id)).toEqual(charge);
+        expect(await plane.functions(DEFAULT_ENV)).toEqual([charge, mail]);
+        expect((await drain()).map(({ body }) => body)).toEqual([charge]);
+      });
+
+      it('once more is no change, nor is resuming what is not paused', async () => {
+        const held = await paused();
+        await drain();
+        await pass(10);
+        expect(await plane.pauseFunction(DEFAULT_ENV, held.id, 'hold')).toEqual(held);
+        expect(await drain()).toEqual([]);
+
+        const resumed = await plane.resumeFunction(DEFAULT_ENV, held.id);
+        await drain();
+        expect(await plane.resumeFunction(DEFAULT_ENV, held.id)).toEqual(resumed);
+        expect(await drain()).toEqual([]);
+      });
+
+      it('begins anew where the runs that it held are to be cancelled, and only there', async () => {
+        const held = await paused();
+        await pass(10);
+        const cancelling = await plane.pauseFunction(DEFAULT_ENV, held.id, 'cancel');
+        expect(cancelling.paused).toEqual({ at: held.paused!.at + 10, running: 'cancel' });
+
+        await pass(10);
+        const again = await plane.pauseFunction(DEFAULT_ENV, held.id, 'hold');
+        expect(again.paused).toEqual({ at: cancelling.paused!.at, running: 'hold' });
+        expect((await drain()).map(({ body }) => body)).toEqual([held, cancelling, again]);
+      });
+
+      it('outlasts syncs, an archive and the removal of its app', async () => {
+        const { paused: pause, appId } = await paused();
+        const charge = async () =>
+          (await plane.functions(DEFAULT_ENV, { archived: true })).find(({ config }) => config.slug === 'shop-charge');
+        const changed = aSync({ functions: [aFunction('shop-charge', { retries: 0 })] });
+
+        expect((await plane.sync(changed)).functions[0]).toMatchObject({ version: 2, paused: pause });
+        await plane.sync(aSync({ functions: [] }));
+        expect(await charge()).toMatchObject({ version: 2, paused: pause, archivedAt: expect.any(Number) as number });
+        expect((await plane.sync(changed)).functions[0]).toMatchObject({ version: 2, paused: pause });
+        await plane.removeApp(DEFAULT_ENV, appId);
+        const [back] = (await plane.sync(aSync())).functions;
+        expect(back).toMatchObject({ version: 3, paused: pause });
+        expect(await charge()).toEqual(back);
+
+        if (opened.reopen) plane = await opened.reopen();
+        expect(await charge()).toEqual(back);
+        expect((await plane.resumeFunction(DEFAULT_ENV, back!.id)).paused).toBeUndefined();
+      });
+
+      it('that is not there is an error of the caller', async () => {
+        const { id } = await paused();
+        const unknown = { code: 'function_unknown' };
+        await expect(plane.pauseFunction('staging', id, 'hold')).rejects.toMatchObject(unknown);
+        await expect(plane.pauseFunction(DEFAULT_ENV, 'nobody', 'hold')).rejects.toMatchObject(unknown);
+        await plane.sync(aSync({ functions: [] }));
+        await expect(plane.pauseFunction(DEFAULT_ENV, id, 'cancel')).rejects.toMatchObject(unknown);
+        await expect(plane.resumeFunction(DEFAULT_ENV, id)).rejects.toMatchObject(unknown);
+      });
+    });
+
     describe('the outbox', () => {
       it('holds changes in their order until they are taken', async () => {
         const { app, functions } = await plane.sync(aSync());
@@ -351,6 +433,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
             await drain();
             const changes: ConfigChange[] = [];
             const versions = new Map<string, { version: number; retries: number }>();
+            const pauses = new Map<string, 'hold' | 'cancel'>();
             for (const move of moves) {
               if (move.kind === 'sync') {
                 const functions = move.functions.map(({ slug, retries }) => aFunction(slug, { retries }));
@@ -360,10 +443,20 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
                   const { retries } = fn.config;
                   expect(fn.version).toBe((before?.version ?? 0) + (before?.retries === retries ? 0 : 1));
                   versions.set(fn.id, { version: fn.version, retries });
+                  expect(fn.paused?.running).toBe(pauses.get(fn.id));
                 }
                 expect(slugs(result.functions)).toEqual(functions.map(({ slug }) => slug).sort());
               } else if (move.kind === 'fail') await plane.syncFailed(env, move.url, UNREACHABLE);
-              else {
+              else if (move.kind === 'pause' || move.kind === 'resume') {
+                const fn = (await plane.functions(env))[move.nth];
+                if (fn && move.kind === 'pause') {
+                  await plane.pauseFunction(env, fn.id, move.running);
+                  pauses.set(fn.id, move.running);
+                } else if (fn) {
+                  await plane.resumeFunction(env, fn.id);
+                  pauses.delete(fn.id);
+                }
+              } else {
                 const app = (await plane.apps(env))[move.nth];
                 if (app) await plane.removeApp(env, app.id);
               }
@@ -407,4 +500,10 @@ const anyMove = fc.oneof(
   }),
   fc.record({ kind: fc.constant('fail' as const), url: anyUrl }),
   fc.record({ kind: fc.constant('remove' as const), nth: fc.nat({ max: 2 }) }),
+  fc.record({
+    kind: fc.constant('pause' as const),
+    nth: fc.nat({ max: 3 }),
+    running: fc.constantFrom('hold' as const, 'cancel' as const),
+  }),
+  fc.record({ kind: fc.constant('resume' as const), nth: fc.nat({ max: 3 }) }),
 );
