@@ -1,6 +1,7 @@
 import { Module } from '@nestjs/common';
 import { CheckpointController } from './checkpoint/checkpoint.controller.js';
 import { EventsController } from './events/events.controller.js';
+import { FunctionsController } from './functions/functions.controller.js';
 import { RunMetadataController, RunStateController } from './run-state.controller.js';
 import { RunsController } from './runs/runs.controller.js';
 import { RunsService } from './runs/runs.service.js';
@@ -13,6 +14,7 @@ import { RegisterController } from './sync/register.controller.js';
   controllers: [
     CheckpointController,
     EventsController,
+    FunctionsController,
     RegisterController,
     RunMetadataController,
     RunStateController,

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
 import {
   Body,
   Controller,
@@ -18,7 +17,7 @@ import {
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { Fault } from '#core/faults.js';
 import { LIMITS } from '#core/limits.js';
-import { readJson } from '#platform/http.js';
+import { bytesOf, readJson } from '#platform/http.js';
 import { Access } from '#ports/access.port.js';
 import { bearerCheck } from '#protocol/bearer.js';
 import { HEADER } from '#protocol/headers.js';
@@ -66,7 +65,7 @@ export class EventsController {
     try {
       this.checkKey(key);
       refuseForms(headers[HEADER.contentType]);
-      return { ids: await this.ingest.events(body as IncomingMessage, senderOf(headers)), status: 200 };
+      return { ids: await this.ingest.events(bytesOf(body), senderOf(headers)), status: 200 };
     } catch (error) {
       if (!(error instanceof Fault) || error.blame === 'us') throw error;
       if (error.status === 503) void reply.header('retry-after', '1');
@@ -103,7 +102,7 @@ export class EventsController {
   @HttpCode(200)
   async event(@Body() body: unknown, @Headers() headers: Record<string, string>) {
     this.checkBearer(headers.authorization, true);
-    const ids = await this.ingest.events(body as IncomingMessage, senderOf(headers), {
+    const ids = await this.ingest.events(bytesOf(body), senderOf(headers), {
       nameCharsMax: LIMITS.eventNameCharsMaxV2,
       single: true,
     });

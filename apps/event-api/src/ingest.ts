@@ -48,7 +48,11 @@ export class Ingest {
    * @returns the internal ids, in order
    * @throws faults of the caller, naming the event's place in a list; overloaded, log_unavailable
    */
-  async events(body: AsyncIterable<Uint8Array>, sender: Sender, rules: IngestRules = {}): Promise<readonly string[]> {
+  async events(
+    body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    sender: Sender,
+    rules: IngestRules = {},
+  ): Promise<readonly string[]> {
     const receivedAt = this.clock.now();
     const seed = parseEventIdSeed(sender.seed);
     const nameCharsMax = rules.nameCharsMax === undefined ? {} : { nameCharsMax: rules.nameCharsMax };

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { FunctionView } from '#apps/api/src/functions/function.view.js';
+import type { QueueView } from '#apps/api/src/functions/queue.view.js';
 import type { RunView } from '#apps/api/src/runs/run.view.js';
 import { bearerCheck } from '#protocol/bearer.js';
 
@@ -16,6 +18,9 @@ export class StubApi {
   readonly asked: string[] = [];
   readonly runs = new Map<string, RunView>();
   readonly transitions = new Map<string, readonly unknown[]>();
+  /** By slug. */
+  readonly functions = new Map<string, FunctionView>();
+  readonly queues = new Map<string, QueueView>();
   /** The runs of an event, as they stand at the n-th time they are asked for, from 0. */
   runsOfEvent: (eventId: string, nth: number) => readonly RunView[] = () => [];
   /** Answers instead, when it returns something. */
@@ -90,6 +95,7 @@ export class StubApi {
       this.askedOfEvent.set(third as string, nth + 1);
       return data(this.runsOfEvent(third as string, nth));
     }
+    if (second === 'functions') return this.ofFunctions(request.method ?? '', third, fourth, text);
     if (second === 'runs' && third === undefined) return data([...this.runs.values()]);
     const run = this.runs.get(third ?? '');
     if (second !== 'runs') return refusal(404, 'route_unknown', 'There is no such route.');
@@ -101,6 +107,18 @@ export class StubApi {
       return { status: 200, body: undefined };
     }
     return data(run);
+  }
+
+  private ofFunctions(method: string, ref: string | undefined, verb: string | undefined, text: string) {
+    if (ref === undefined) return data([...this.functions.values()]);
+    const fn = [...this.functions.values()].find(({ id, slug }) => id === ref || slug === ref);
+    if (!fn) return refusal(404, 'function_unknown', 'Function not found');
+    if (verb === 'queue') return data(this.queues.get(fn.slug));
+    if (method === 'GET') return data(fn);
+    const paused = verb === 'pause' ? { at: '2026-11-22T10:00:00.000Z', ...(JSON.parse(text) as object) } : null;
+    const changed = { ...fn, paused } as FunctionView;
+    this.functions.set(fn.slug, changed);
+    return data(changed);
   }
 
   private takeEvents(key: string, text: string, seed: string | string[] | undefined) {

@@ -2,6 +2,7 @@ import { Controller, Get, Param, Query, UseGuards } from '@nestjs/common';
 import { Fault } from '#core/faults.js';
 import { DEFAULT_ACCOUNT } from '#core/words.js';
 import { Access } from '#ports/access.port.js';
+import { Catalog } from '#ports/catalog.port.js';
 import { Clock } from '#ports/clock.port.js';
 import { HistoryGate } from '#ports/history-gate.port.js';
 import { History, type EventFilter, type EventRow } from '#ports/history.port.js';
@@ -9,6 +10,7 @@ import { BearerGuard } from '../bearer.guard.js';
 import { envelope } from '../envelope.js';
 import { cursorOf, instantOf, limitOf } from '../query.js';
 import { RunsService } from '../runs/runs.service.js';
+import { viewOfDecision } from './decision.view.js';
 
 /** REST v1, events. */
 @Controller('v1/events')
@@ -18,6 +20,7 @@ export class EventsController {
     private readonly history: History,
     private readonly gate: HistoryGate,
     private readonly runs: RunsService,
+    private readonly catalog: Catalog,
     private readonly access: Access,
     private readonly clock: Clock,
   ) {}
@@ -46,11 +49,20 @@ export class EventsController {
     return envelope(view(await this.load(internalId)), this.clock.now());
   }
 
-  /** The runs it is among the triggers of; none when it was a duplicate, or matched nothing. */
+  /** The runs it is among the triggers of; where there are none, its decisions say why. */
   @Get(':internalId/runs')
   async ofEvent(@Param('internalId') internalId: string) {
     await this.load(internalId);
     return envelope(await this.runs.ofEvent(internalId), this.clock.now());
+  }
+
+  /** What was decided about it and a function before there was a run, oldest first; nothing where it simply became one, or matched nothing. */
+  @Get(':internalId/decisions')
+  async decisions(@Param('internalId') internalId: string) {
+    await this.load(internalId);
+    const rows = await this.history.decisionsOfEvent(this.access.env, internalId);
+    const views = rows.map((row) => viewOfDecision(row, this.catalog.function(row.functionId)?.config.slug));
+    return envelope(views, this.clock.now());
   }
 
   private async load(internalId: string): Promise<EventRow> {

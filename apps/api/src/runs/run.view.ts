@@ -1,6 +1,8 @@
-import { isEnded, pendingCount, type Run } from '#core/run/run.state.js';
+import type { RunFlow } from '#core/flow/flow.js';
+import { isEnded, pendingCount, SKIP_REASON, type Run } from '#core/run/run.state.js';
 import type { EpochMs, Json } from '#core/words.js';
 import type { RunRow, RunStatus } from '#ports/history.port.js';
+import type { KeyView, QueuedView } from '../functions/queue.view.js';
 
 /** A run as REST v1 shows it: events-api.md section 8. */
 export interface RunView {
@@ -21,11 +23,27 @@ export interface RunView {
   readonly started_at: string | null;
   readonly ended_at: string | null;
   readonly output: unknown;
+  /** Why it never ran, `Singleton` or `FunctionPaused`, and the run that stood in its way. Only on a run that was skipped. */
+  readonly skip_reason?: string;
+  readonly skipped_for?: string | null;
   /** Steps that are found and not resolved: what the run waits for. Only on a run that has not ended. */
-  readonly waiting_for?: readonly WaitView[];
+  readonly waiting_for?: readonly PendingStepView[];
+  /** Calls that are to be made or under way. Only on a run that was asked for by its id and has not ended. */
+  readonly queue?: readonly QueuedView[];
+  /** What of flow control the run carries, if anything. */
+  readonly flow?: FlowView;
 }
 
-export interface WaitView {
+export interface FlowView {
+  /** Seconds by which it counts as older than it is. */
+  readonly priority: number;
+  /** Values as they were when the run was scheduled. */
+  readonly keys: readonly (KeyView & { readonly scope: 'fn' | 'env' | 'account' })[];
+  /** Expressions that gave no usable value, and what counts instead. */
+  readonly notes: readonly string[];
+}
+
+export interface PendingStepView {
   readonly step_id: string;
   readonly name: string;
   readonly kind: string;
@@ -41,6 +59,7 @@ const STATUS: Record<Run['state'], RunStatus> = {
   completed: 'Completed',
   failed: 'Failed',
   cancelled: 'Cancelled',
+  skipped: 'Skipped',
 };
 
 export function viewOfRun(run: Run): RunView {
@@ -62,7 +81,22 @@ export function viewOfRun(run: Run): RunView {
     started_at: run.startedAt === undefined ? null : iso(run.startedAt),
     ended_at: run.endedAt === undefined ? null : iso(run.endedAt),
     output: parsed(run.output),
-    ...(isEnded(run) || pendingCount(run) === 0 ? {} : { waiting_for: waits(run) }),
+    ...(run.skip && { skip_reason: SKIP_REASON[run.skip.reason], skipped_for: run.skip.blockedBy ?? null }),
+    ...(isEnded(run) || pendingCount(run) === 0 ? {} : { waiting_for: pendingSteps(run) }),
+    ...(run.flow === undefined ? {} : { flow: viewOfFlow(run.flow) }),
+  };
+}
+
+function viewOfFlow({ priority = 0, step = [], run, throttle, notes = [] }: RunFlow): FlowView {
+  const keys = [
+    ...step.map((key) => ({ ...key, limit: 'step' as const })),
+    ...(run === undefined ? [] : [{ ...run, limit: 'run' as const }]),
+    ...(throttle === undefined ? [] : [{ ...throttle, limit: 'throttle' as const, scope: 'fn' as const }]),
+  ];
+  return {
+    priority,
+    keys: keys.map(({ limit, scope, expression = null, value }) => ({ limit, scope, expression, value })),
+    notes,
   };
 }
 
@@ -85,10 +119,11 @@ export function viewOfRow(row: RunRow): RunView {
     started_at: row.startedAt === null ? null : iso(row.startedAt),
     ended_at: row.endedAt === null ? null : iso(row.endedAt),
     output: parsed(row.output ?? undefined),
+    ...(row.status === 'Skipped' && { skip_reason: row.skipReason, skipped_for: row.skippedFor || null }),
   };
 }
 
-function waits(run: Run): WaitView[] {
+function pendingSteps(run: Run): PendingStepView[] {
   return Object.values(run.steps)
     .filter((step) => step.memo === undefined)
     .map(({ id, name, kind, wait }) => ({

@@ -4,7 +4,6 @@ import { Access } from '#ports/access.port.js';
 import { Catalog } from '#ports/catalog.port.js';
 import { Clock } from '#ports/clock.port.js';
 import type { RunFilter, RunStatus } from '#ports/history.port.js';
-import { WorkQueue } from '#ports/work-queue.port.js';
 import { BearerGuard } from '../bearer.guard.js';
 import { envelope } from '../envelope.js';
 import { cursorOf, instantOf, limitOf } from '../query.js';
@@ -18,7 +17,6 @@ const STATUSES: readonly RunStatus[] = ['Scheduled', 'Running', 'Completed', 'Fa
 export class RunsController {
   constructor(
     private readonly runs: RunsService,
-    private readonly queue: WorkQueue,
     private readonly catalog: Catalog,
     private readonly access: Access,
     private readonly clock: Clock,
@@ -42,18 +40,7 @@ export class RunsController {
   /** Calls that are waiting to be made or under way. */
   @Get('runs/:runId/jobs')
   async jobs(@Param('runId') runId: string) {
-    await this.runs.one(runId);
-    const items = await this.queue.ofRun(runId);
-    const jobs = items.map(({ id, functionId, target, attempt, dueAt, leased }) => ({
-      id,
-      run_id: runId,
-      function_id: functionId,
-      step_id: target,
-      attempt,
-      at: new Date(dueAt).toISOString(),
-      status: leased ? 'running' : dueAt > this.clock.now() ? 'scheduled' : 'queued',
-    }));
-    return envelope(jobs, this.clock.now());
+    return envelope(await this.runs.jobs(runId), this.clock.now());
   }
 
   @Delete('runs/:runId')

@@ -7,9 +7,17 @@ import { History, type RunFilter } from '#ports/history.port.js';
 import { HistoryGate } from '#ports/history-gate.port.js';
 import { Letterbox } from '#ports/letterbox.port.js';
 import { RunStates } from '#ports/run-states.port.js';
+import { WorkQueue } from '#ports/work-queue.port.js';
+import { viewOfQueued, type QueuedView } from '../functions/queue.view.js';
 import { viewOfRow, viewOfRun, type RunView } from './run.view.js';
 
 const RUN_ID = /^[0-9A-HJKMNP-TV-Z]{26}$/;
+
+interface JobView extends QueuedView {
+  readonly id: string;
+  readonly run_id: string;
+  readonly function_id: string;
+}
 
 /** Runs, for people: as they are folded now while they are active, from History once they have ended. */
 @Injectable()
@@ -19,18 +27,25 @@ export class RunsService {
     private readonly history: History,
     private readonly gate: HistoryGate,
     private readonly letterbox: Letterbox,
+    private readonly queue: WorkQueue,
     private readonly clock: Clock,
     private readonly access: Access,
   ) {}
 
   /** @throws run_id_invalid, run_unknown */
   async one(runId: string): Promise<RunView> {
-    const live = await this.live(runId);
-    if (live) return viewOfRun(live);
-    await this.gate.caughtUp();
-    const row = await this.history.run(this.access.env, runId);
-    if (!row) throw unknown(runId);
-    return viewOfRow(row);
+    const run = await this.known(runId);
+    if (run.ended_at !== null) return run;
+    const now = this.clock.now();
+    return { ...run, queue: (await this.queue.ofRun(runId)).map((call) => viewOfQueued(call, now)) };
+  }
+
+  /** Calls that are waiting to be made or under way. @throws run_id_invalid, run_unknown */
+  async jobs(runId: string): Promise<readonly JobView[]> {
+    const { function_id } = await this.known(runId);
+    const now = this.clock.now();
+    const calls = await this.queue.ofRun(runId);
+    return calls.map((call) => ({ id: call.id, run_id: runId, function_id, ...viewOfQueued(call, now) }));
   }
 
   /** Newest first. Runs that are active are shown as they are now. */
@@ -53,7 +68,7 @@ export class RunsService {
 
   /** What happened to a run, in order: the transitions as they were accepted. @throws run_id_invalid, run_unknown */
   async transitions(runId: string): Promise<readonly unknown[]> {
-    await this.one(runId);
+    await this.known(runId);
     await this.gate.caughtUp();
     const rows = await this.history.transitions(this.access.env, runId);
     return rows.map(({ body, offset, index }) => ({ ...(JSON.parse(body) as object), position: { offset, index } }));
@@ -63,7 +78,7 @@ export class RunsService {
   async cancel(runId: string): Promise<void> {
     const run = await this.live(runId);
     if (!run) {
-      await this.one(runId);
+      await this.known(runId);
       return;
     }
     if (isEnded(run)) return;
@@ -80,8 +95,17 @@ export class RunsService {
   async working(runId: string): Promise<Run> {
     const run = await this.live(runId);
     if (run && !isEnded(run)) return run;
-    if (!run) await this.one(runId);
+    if (!run) await this.known(runId);
     throw new Fault('run_ended', { runId }, { message: `runtime state is no longer available for runID: ${runId}` });
+  }
+
+  private async known(runId: string): Promise<RunView> {
+    const live = await this.live(runId);
+    if (live) return viewOfRun(live);
+    await this.gate.caughtUp();
+    const row = await this.history.run(this.access.env, runId);
+    if (!row) throw unknown(runId);
+    return viewOfRow(row);
   }
 
   private async live(runId: string): Promise<Run | undefined> {

@@ -43,9 +43,9 @@ export class ApiClient {
     this.request = request;
   }
 
-  /** What the envelope of REST v1 holds. */
-  async data<T>(path: string, query: Asking['query'] = {}): Promise<T> {
-    const body = (await this.ask(path, { query, retries: 2 })) as { readonly data: T } | undefined;
+  /** What the envelope of REST v1 holds. Asked again, so only for what is harmless to repeat. */
+  async data<T>(path: string, query: Asking['query'] = {}, asking: Asking = {}): Promise<T> {
+    const body = (await this.ask(path, { query, retries: 2, ...asking })) as { readonly data: T } | undefined;
     if (body?.data === undefined) throw this.strange(path);
     return body.data;
   }
@@ -125,7 +125,8 @@ export class ApiClient {
       readonly code?: unknown;
     };
     const what = typeof error === 'string' && error !== '' ? error : `The server answered with status ${status}.`;
-    const [exit, next] = meaningOf(status);
+    const [exit, usual] = meaningOf(status);
+    const next = code === 'function_unknown' ? '`millrace functions list` shows those that there are.' : usual;
     const why = `${this.options.url.origin} answered with status ${status}`;
     return new Failure(exit, what, { why, next, code: typeof code === 'string' ? code : `http_${status}` });
   }

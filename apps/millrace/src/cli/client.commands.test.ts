@@ -314,6 +314,19 @@ describe('runs', () => {
     expect(JSON.parse(json.stdout)).toEqual({ schema: 1, run: aRun(), transitions });
   });
 
+  it('says of a held run how its function goes on', async () => {
+    const at = '2026-11-22T10:00:00.000Z';
+    const call = { step_id: 'step', attempt: 0, status: 'queued', at, wait: { cause: 'paused', place: 1 } } as const;
+    api.runs.set(RUN, aRun({ ...running, status: 'Scheduled', started_at: null, queue: [call] }));
+    const { exit, stdout, stderr } = await ask(['runs', 'get', RUN]);
+    expect(stdout).toContain('  call      its function is paused\n');
+    expect({ exit, stderr }).toEqual({
+      exit: 0,
+      stderr: 'Let its function go on with `millrace functions resume shop-order`.\n',
+    });
+    expect((await ask(['runs', 'get', RUN, '--json'])).stderr).toBe('');
+  });
+
   it('cancels, and says what had ended before', async () => {
     api.runs.set(RUN, aRun(running));
     api.runs.set(OTHER_RUN, aRun({ run_id: OTHER_RUN }));

@@ -13,7 +13,7 @@ export interface Context {
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
   /** Standard input; opened where it is asked for. */
-  readonly stdin: () => AsyncIterable<Buffer>;
+  readonly stdin: () => AsyncIterable<Buffer> & { readonly isTTY?: boolean };
   readonly now: () => EpochMs;
 }
 

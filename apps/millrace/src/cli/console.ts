@@ -47,6 +47,16 @@ export class Console {
     this.err.write(`${this.errColors.dim(text)}\n`);
   }
 
+  /** Somebody reads what is not the result. */
+  get attended(): boolean {
+    return this.err.isTTY === true;
+  }
+
+  question(text: string): void {
+    this.clearProgress();
+    this.err.write(text);
+  }
+
   /** A line that the next one writes over; only where a person looks on. */
   progress(text: string): void {
     if (this.err.isTTY !== true || this.env['CI']) return;

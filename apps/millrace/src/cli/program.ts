@@ -1,13 +1,13 @@
 import { Command, CommanderError } from 'commander';
 import type { EpochMs } from '#core/words.js';
 import { version } from '../version.js';
-import type { Declare } from './command.context.js';
+import type { Context, Declare } from './command.context.js';
 import { Console } from './console.js';
 import { EXIT, Failure, usage, type ExitCode } from './failure.js';
 
 /** The process around the command line. */
 export interface World {
-  readonly stdin: () => AsyncIterable<Buffer>;
+  readonly stdin: Context['stdin'];
   readonly stdout: { write(text: string): unknown; readonly isTTY?: boolean };
   readonly stderr: { write(text: string): unknown; readonly isTTY?: boolean };
   readonly env: NodeJS.ProcessEnv;
@@ -29,6 +29,11 @@ const COMMANDS: readonly (readonly [
   ['start', 'run everything in one process, durable, keys required', () => import('./start.command.js')],
   ['send', 'send events', () => import('./send.command.js')],
   ['runs', 'list, show and cancel runs', () => import('./runs.command.js')],
+  [
+    'functions',
+    'list and show functions and what waits of them; pause, resume',
+    () => import('./functions.command.js'),
+  ],
   ['doctor', 'look whether all that Millrace needs is there', () => import('./doctor.command.js')],
   ['keygen', 'make an event key and a signing key', () => import('./keygen.command.js')],
   ['version', 'print the version', () => import('./version.command.js')],

@@ -118,14 +118,14 @@ describe('the picture of a run', () => {
         { step_id: 'z', name: 'ok', kind: 'signal', until: null, signal: 'approved' },
       ],
     });
-    const steps = stepsOf([
+    const transitions = [
       plan('first', 0),
       done('first', 500, { startedAt: AT }),
       plan('charge', 500),
       errored('charge', 600, 0, 3_000),
       plan('pay', 1_000, { kind: 'wait', event: 'shop/paid', until: AT + 5_000 }),
-    ]);
-    expect(pictureOf(run, steps, AT + 2_000, PLAIN)).toEqual([
+    ];
+    expect(pictureOf(run, transitions, AT + 2_000, PLAIN)).toEqual([
       '◐ Running for 2.0 s  shop-order R',
       '  app       shop',
       '  event     E',
@@ -158,9 +158,52 @@ describe('the picture of a run', () => {
     expect(title).toBe('○ Scheduled for 1 min  shop-order R');
   });
 
+  it('says what its calls wait for, once', () => {
+    const slot = { scope: 'fn', expression: 'event.data.shop', key: 'acme', limit: 2, in_use: 2 } as const;
+    const run = aRun({
+      waiting_for: [
+        { step_id: 'x', name: 'charge', kind: 'run', until: null },
+        { step_id: 'y', name: 'nap', kind: 'sleep', until: iso(9_000) },
+      ],
+      queue: [
+        {
+          step_id: 'x',
+          attempt: 1,
+          status: 'queued',
+          at: iso(0),
+          wait: { cause: 'concurrency', ...slot, holders: ['R1', 'R2'], place: 4 },
+        },
+        { step_id: 'step', attempt: 0, status: 'queued', at: iso(0), wait: { cause: 'paused', place: 1 } },
+        { step_id: 'z', attempt: 0, status: 'running', at: iso(0), wait: null },
+      ],
+      flow: { priority: 0, keys: [], notes: ['throttle.key failed: no such key'] },
+    });
+    expect(pictureOf(run, [], AT, PLAIN).slice(5)).toEqual([
+      '  warning   throttle.key failed: no such key',
+      '  call      charge: waits for a slot: 2 of 2 in use under event.data.shop = "acme" (runs R1, R2), 4th in line, attempt 2',
+      '  call      its function is paused',
+      '  call      z: under way',
+      `  waits for nap, a sleep until ${iso(9_000)}`,
+    ]);
+  });
+
+  it('says why a run was skipped, and what it carried', () => {
+    const run = aRun({ status: 'Skipped', started_at: null, ended_at: iso(0) });
+    const begun = { type: 'RunScheduled', at: AT, flow: { notes: ['singleton.key is missing'] } };
+    const tell = (skip: object) =>
+      pictureOf(run, [begun, { type: 'RunSkipped', at: AT, ...skip }] as RunTransition[], AT, PLAIN).slice(4);
+    expect(tell({ reason: 'singleton', blockedBy: 'R1' })).toEqual([
+      `  ended     ${iso(0)}`,
+      '  skipped   another run of its singleton was under way: R1',
+      '  warning   singleton.key is missing',
+    ]);
+    expect(tell({ reason: 'function_paused' })[1]).toBe('  skipped   its function was paused');
+    expect(tell({ reason: 'of a newer server' })[1]).toBe('  skipped   of a newer server');
+  });
+
   it('keeps its lines whatever apps write', () => {
     const name = 'a\u001b[31m\nb';
-    const lines = pictureOf(aRun({ function_slug: name, app_name: name }), stepsOf([plan(name, 0)]), AT, PLAIN);
+    const lines = pictureOf(aRun({ function_slug: name, app_name: name }), [plan(name, 0)], AT, PLAIN);
     expect(lines.join('')).not.toContain('\u001b');
     expect(lines.every((line) => !line.includes('\n'))).toBe(true);
   });

@@ -1,6 +1,18 @@
+import type { RunTransition } from '#core/run/run.transitions.js';
 import type { EpochMs } from '#core/words.js';
 import { firstLine, lengthText, type Colors } from '../text.js';
-import { errorOf, isEnded, tookMs, type RunView, type StepView } from './run.view.js';
+import {
+  beginningOf,
+  errorOf,
+  isEnded,
+  stepsOf,
+  tookMs,
+  type Beginning,
+  type RunView,
+  type StepView,
+} from './run.view.js';
+import { alignedLines } from './table.text.js';
+import { callText } from './wait.text.js';
 
 const MARKS: Readonly<Record<RunView['status'], string>> = {
   Scheduled: '○',
@@ -48,29 +60,31 @@ export function tableOf(runs: readonly RunView[], now: EpochMs, colors: Colors):
       took === undefined ? `since ${lengthText(now - Date.parse(run.started_at ?? run.queued_at))}` : lengthText(took),
     ];
   });
-  const head = ['STATUS', 'FUNCTION', 'RUN', 'QUEUED', 'TOOK'];
-  const widths = head.map((title, column) => Math.max(title.length, ...rows.map((row) => (row[column] ?? '').length)));
-  const line = (cells: readonly string[]) =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd();
+  const [head = '', ...lines] = alignedLines([['STATUS', 'FUNCTION', 'RUN', 'QUEUED', 'TOOK'], ...rows]);
   return [
-    colors.dim(line(head)),
-    ...rows.map((row, index) => {
-      const text = line(row);
-      const status = row[0] ?? '';
-      return statusText((runs[index] as RunView).status, colors) + text.slice(status.length);
+    colors.dim(head),
+    ...lines.map((line, index) => {
+      const status = rows[index]?.[0] ?? '';
+      return statusText((runs[index] as RunView).status, colors) + line.slice(status.length);
     }),
   ];
 }
 
+/** Step id of a call that enters the function. */
+const ENTRY = 'step';
 const BAR_CELLS = 24;
 const OUTPUT_CHARS_MAX = 2_000;
 
 /** One run: what it is, what it waits for, its steps in order on a line of time. */
-export function pictureOf(run: RunView, steps: readonly StepView[], now: EpochMs, colors: Colors): readonly string[] {
+export function pictureOf(
+  run: RunView,
+  transitions: readonly RunTransition[],
+  now: EpochMs,
+  colors: Colors,
+): readonly string[] {
   const { bold, dim } = colors;
+  const steps = stepsOf(transitions);
+  const { notes, skipped } = beginningOf(transitions);
   const from = Date.parse(run.started_at ?? run.queued_at);
   const to = run.ended_at === null ? now : Date.parse(run.ended_at);
   const took = tookMs(run);
@@ -87,17 +101,40 @@ export function pictureOf(run: RunView, steps: readonly StepView[], now: EpochMs
       : [fact('started', `${run.started_at} ${dim(`after ${lengthText(from - Date.parse(run.queued_at))}`)}`)]),
     ...(run.ended_at === null ? [] : [fact('ended', run.ended_at)]),
     ...(error === undefined ? [] : [fact('error', colors.red(firstLine(error, OUTPUT_CHARS_MAX)))]),
-    ...(isEnded(run) && error === undefined
+    ...(skipped === undefined ? [] : [fact('skipped', skipText(skipped))]),
+    ...(isEnded(run) && run.status !== 'Skipped' && error === undefined
       ? [fact('output', firstLine(JSON.stringify(run.output), OUTPUT_CHARS_MAX))]
       : []),
-    ...(run.waiting_for ?? []).map((wait) => fact('waits for', waitText(wait))),
+    ...(run.flow?.notes ?? notes).map((note) => fact('warning', colors.yellow(firstLine(note, OUTPUT_CHARS_MAX)))),
+    ...callsOf(run).map((call) => fact('call', call)),
+    ...stepWaitsOf(run).map((wait) => fact('waits for', wait)),
   ];
   if (steps.length === 0) return lines;
   const width = Math.max(...steps.map(({ name }) => firstLine(name, 40).length));
   return [...lines, '', ...steps.flatMap((step) => stepLines(step, { from, to, now, width, colors }))];
 }
 
-function waitText({
+function skipText({ reason, blockedBy }: NonNullable<Beginning['skipped']>): string {
+  if (reason === 'function_paused') return 'its function was paused';
+  if (reason !== 'singleton') return firstLine(reason);
+  return `another run of its singleton was under way${blockedBy === undefined ? '' : `: ${blockedBy}`}`;
+}
+
+/** Calls that are out, as they stand. */
+function callsOf(run: RunView): readonly string[] {
+  const names = new Map((run.waiting_for ?? []).map(({ step_id, name }) => [step_id, name]));
+  return (run.queue ?? []).map((call) =>
+    callText(call, call.step_id === ENTRY ? undefined : (names.get(call.step_id) ?? call.step_id)),
+  );
+}
+
+/** What steps wait for that are not waiting to be called. */
+function stepWaitsOf(run: RunView): readonly string[] {
+  const called = new Set((run.queue ?? []).map(({ step_id }) => step_id));
+  return (run.waiting_for ?? []).filter(({ step_id }) => !called.has(step_id)).map(stepWaitText);
+}
+
+function stepWaitText({
   kind,
   name,
   until,

@@ -90,6 +90,20 @@ export function stepsOf(transitions: readonly RunTransition[]): readonly StepVie
   return [...steps.values()];
 }
 
+/** What the transitions of a run tell of how it began. */
+export interface Beginning {
+  /** What was not as declared when its keys and priority were evaluated. */
+  readonly notes: readonly string[];
+  /** Why it never ran. */
+  readonly skipped?: { readonly reason: string; readonly blockedBy?: string };
+}
+
+export function beginningOf(transitions: readonly RunTransition[]): Beginning {
+  const scheduled = transitions.find((it) => it.type === 'RunScheduled');
+  const skipped = transitions.find((it) => it.type === 'RunSkipped');
+  return { notes: scheduled?.flow?.notes ?? [], ...(skipped === undefined ? {} : { skipped }) };
+}
+
 function textOf({ name, message }: { readonly name: string; readonly message: string }): string {
   return name === '' ? message : `${name}: ${message}`;
 }

@@ -1,9 +1,10 @@
 import type { Command } from 'commander';
 import type { RunTransition } from '#core/run/run.transitions.js';
+import { firstLine } from '../text.js';
 import { instantOption, withClient, withClientOptions, type Context, type Declare } from './command.context.js';
 import { EXIT, usage } from './failure.js';
 import { pictureOf, statusText, tableOf } from './run.text.js';
-import { isEnded, stepsOf, type RunView } from './run.view.js';
+import { isEnded, type RunView } from './run.view.js';
 
 const LIST_HELP = `
 Examples:
@@ -11,11 +12,12 @@ Examples:
   millrace runs list --function shop-order --json | jq -r '.runs[].run_id'`;
 
 const GET_HELP = `
+What it waits for: its calls with what holds each back, and the events, signals and times of its steps.
 Each step on a line: its kind, when it was under way on the run's line of time, after how long, for how long.`;
 
 export const declare: Declare = (command, context, end) => {
   const list = withClientOptions(command.command('list').description('list runs, newest first'))
-    .option('--status <status>', 'scheduled, running, completed, failed or cancelled; several by commas')
+    .option('--status <status>', 'scheduled, running, completed, failed, cancelled or skipped; several by commas')
     .option('--function <slug>', 'of this function (as `shop-order`); several by commas')
     .option('--app <name>', 'of this app')
     .option('--event <name>', 'started by events of this name')
@@ -89,9 +91,12 @@ async function showRun(command: Command, context: Context, runId: string): Promi
     const path = pathOf(runId);
     const run = await api.data<RunView>(path);
     const transitions = await api.data<readonly RunTransition[]>(`${path}/transitions`);
-    context.console.result({ run, transitions }, (colors) =>
-      pictureOf(run, stepsOf(transitions), context.now(), colors),
-    );
+    context.console.result({ run, transitions }, (colors) => pictureOf(run, transitions, context.now(), colors));
+    const isPaused = run.queue?.some(({ wait }) => wait?.cause === 'paused') ?? false;
+    if (isPaused && !context.console.json)
+      context.console.note(
+        `Let its function go on with \`millrace functions resume ${firstLine(run.function_slug)}\`.`,
+      );
   });
 }
 
