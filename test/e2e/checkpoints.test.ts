@@ -129,7 +129,8 @@ describe('the door for checkpoints', () => {
     await using _ = app;
     expect(await checkpoint({ steps: [stepRun] })).toMatchObject({ status: 200, text: '' });
     expect(await checkpoint({ steps: [stepRun] })).toMatchObject({ status: 200 });
-    expect(await checkpoint({ steps: [{ ...stepRun, data: 'other' }] })).toMatchObject({ status: 200 });
+    // Whoever has another result than the one that counts must not go on with it.
+    expect(await checkpoint({ steps: [{ ...stepRun, data: 'other' }] })).toMatchObject({ status: 409 });
     const actions = await api.request('GET', `/v0/runs/${runId}/actions`);
     expect(actions.body).toEqual({ [hash]: { data: 'A' } });
 

@@ -267,7 +267,7 @@ describe.each(VARIANTS)('the end of a run of %s', (variant) => {
     await log.open(`${first.key} third work`);
     for (const runId of [first.runId, second.runId, third.run_id])
       expect(await api.ended(runId)).toMatchObject({ output: 'worked' });
-    const together = (await log.seen({ kind: 'did', app: stage.id, name: 'working' })).map(
+    const together = (await log.seen({ kind: 'did', app: stage.id, fn: 'crowded', name: 'working' })).map(
       (entry) => entry['together'],
     );
     expect(together.sort()).toEqual([1, 2, 2]);

@@ -91,7 +91,8 @@ describe('a server among strangers', () => {
     await works();
   });
 
-  const hostile: readonly (readonly [string, string])[] = [
+  const hostile: readonly (readonly [string, string | undefined])[] = [
+    ['no body', undefined],
     ['nothing', ''],
     ['null', 'null'],
     ['a number', '7'],
@@ -120,6 +121,8 @@ describe('a server among strangers', () => {
     ['POST', '/v1/checkpoint/nonsense/async'],
     ['POST', '/v1/runs/01ARZ3NDEKTSV4RRFFQ69G5FAV/metadata'],
     ['POST', '/v1/runs/nonsense/metadata'],
+    ['POST', '/v1/functions/nonsense/pause'],
+    ['POST', '/v1/functions/%2e%2e%2f/resume'],
   ];
   it.each(doors)('answers no 5xx at %s %s, whatever it is given', async (method, path) => {
     for (const [what, body] of hostile) {

@@ -10,7 +10,7 @@ export interface World {
 /** The variants that a story is told for. */
 export const VARIANTS: readonly Variant[] = ['v4', 'v4-plain', 'v3'];
 
-const FUNCTIONS = ['steps', 'waits', 'parallel', 'errors', 'ends', 'limits'].map(
+const FUNCTIONS = ['steps', 'waits', 'parallel', 'errors', 'ends', 'limits', 'flow'].map(
   (name) => `test/e2e/functions/${name}.mjs`,
 );
 

@@ -21,6 +21,8 @@ export interface RunView {
   readonly function_slug: string;
   readonly function_version: number;
   readonly event_id: string;
+  readonly event_ids: readonly string[];
+  readonly batch_id: string | null;
   readonly status: 'Scheduled' | 'Running' | 'Completed' | 'Failed' | 'Cancelled' | 'Skipped';
   readonly queued_at: string;
   readonly started_at: string | null;
@@ -28,6 +30,54 @@ export interface RunView {
   readonly output: unknown;
   readonly cron: string | null;
   readonly waiting_for?: readonly { readonly name: string; readonly kind: string; readonly until: string | null }[];
+  readonly queue?: readonly QueuedView[];
+  readonly flow?: { readonly priority: number; readonly keys: readonly object[]; readonly notes: readonly string[] };
+  readonly skip_reason?: string;
+  readonly skipped_for?: string | null;
+}
+
+/** Why a call that is due is not under way. */
+export interface WaitView {
+  readonly cause: 'concurrency' | 'run_concurrency' | 'throttle' | 'paused' | 'turn';
+  readonly place: number;
+  readonly expression?: string | null;
+  readonly key?: string;
+  readonly limit?: number;
+  readonly in_use?: number;
+  readonly holders?: readonly string[];
+  readonly until?: string;
+}
+
+export interface QueuedView {
+  readonly step_id: string;
+  readonly status: 'running' | 'queued' | 'scheduled';
+  readonly wait: WaitView | null;
+}
+
+/** What waits of a function. */
+export interface BacklogView {
+  readonly running: number;
+  readonly ready: number;
+  readonly later: number;
+  readonly next_at: string | null;
+  readonly line_count: number;
+  readonly lines: readonly {
+    readonly keys: readonly { readonly limit: string; readonly expression: string | null; readonly value: string }[];
+    readonly ready: number;
+    readonly running: number;
+    readonly wait: WaitView | null;
+  }[];
+}
+
+/** What was decided about an event before there was a run. */
+export interface DecisionView {
+  readonly type: string;
+  readonly function_slug: string | null;
+  readonly at: string;
+  readonly key?: string;
+  readonly run_id?: string;
+  readonly due_at?: string;
+  readonly [own: string]: unknown;
 }
 
 export interface EventView {
@@ -155,6 +205,66 @@ export class Api {
         everyMs: 50,
       },
     );
+  }
+
+  /** The run of an event once it has ended. */
+  async endOf(eventId: string, slug?: string): Promise<RunView> {
+    return this.ended((await this.runOf(eventId, slug)).run_id);
+  }
+
+  /** What was decided about an event, as far as it is known by now. */
+  async decisions(eventId: string): Promise<readonly DecisionView[]> {
+    return this.data(`/v1/events/${eventId}/decisions`);
+  }
+
+  /** A decision about an event, once one of these types has been made. */
+  decided(eventId: string, ...types: readonly string[]): Promise<DecisionView> {
+    let seen: readonly DecisionView[] = [];
+    return until(
+      async () => {
+        seen = await this.decisions(eventId);
+        return seen.find(({ type }) => types.includes(type));
+      },
+      { what: () => `${types.join(' or ')} of event ${eventId}; it has ${JSON.stringify(seen)}`, everyMs: 50 },
+    );
+  }
+
+  /** What is said of a run's expressions. */
+  async notesOf(runId: string): Promise<readonly string[]> {
+    const [scheduled] = await this.transitions(runId);
+    return (scheduled?.['flow'] as { notes?: readonly string[] } | undefined)?.notes ?? [];
+  }
+
+  /** What a call of a run waits for, once it is held by this. */
+  held(runId: string, cause: WaitView['cause']): Promise<WaitView> {
+    let seen: unknown;
+    return until(
+      async () => {
+        const { queue = [] } = await this.run(runId);
+        seen = queue;
+        return queue.map(({ wait }) => wait).find((wait) => wait?.cause === cause) ?? undefined;
+      },
+      { what: () => `run ${runId} to be held by ${cause}; its calls are ${JSON.stringify(seen)}` },
+    );
+  }
+
+  async backlog(slug: string): Promise<BacklogView> {
+    return this.data(`/v1/functions/${slug}/queue`);
+  }
+
+  async cancel(runId: string): Promise<void> {
+    const { status, text } = await this.request('DELETE', `/v1/runs/${runId}`);
+    if (status !== 200) throw new Error(`run ${runId} not cancelled: ${status} ${text}`);
+  }
+
+  async pause(slug: string, running?: 'hold' | 'cancel'): Promise<void> {
+    const { status, text } = await this.request('POST', `/v1/functions/${slug}/pause`, running && { running });
+    if (status !== 200) throw new Error(`${slug} not paused: ${status} ${text}`);
+  }
+
+  async resume(slug: string): Promise<void> {
+    const { status, text } = await this.request('POST', `/v1/functions/${slug}/resume`);
+    if (status !== 200) throw new Error(`${slug} not resumed: ${status} ${text}`);
   }
 
   async events(query: string): Promise<readonly EventView[]> {

@@ -67,6 +67,7 @@ export class RawApp {
   readonly id = `raw-${randomUUID().slice(0, 8)}`;
   readonly calls: RawCall[] = [];
   private readonly functions = new Map<string, RawFunction>();
+  private readonly gates = new Map<string, PromiseWithResolvers<void>>();
   private server: Server | undefined;
   private port = 0;
 
@@ -148,6 +149,21 @@ export class RawApp {
     headers: Record<string, string> = {},
   ): Promise<Reply<{ ok?: boolean; modified?: boolean; error?: string; code?: string }>> {
     return this.api.request('POST', '/fn/register', payload, headers);
+  }
+
+  /** For answers: waits until the test opens the gate. */
+  gate(name: string): Promise<void> {
+    return this.gateOf(name).promise;
+  }
+
+  open(name: string): void {
+    this.gateOf(name).resolve();
+  }
+
+  private gateOf(name: string): PromiseWithResolvers<void> {
+    const gate = this.gates.get(name) ?? Promise.withResolvers<void>();
+    this.gates.set(name, gate);
+    return gate;
   }
 
   callsOf(runId: string): readonly RawCall[] {

@@ -25,7 +25,6 @@ export default function ends(kit) {
     return 'handled';
   };
   kit.fn('guarded', { on: 'ends.guarded', retries: 1, onFailure }, failing);
-  kit.fn('unguarded', { on: 'ends.guarded', retries: 0 }, ({ did }) => did('body') && 'fine');
 
   const badly = ({ event, did }) => {
     did('handled', { of: event.data.run_id });
