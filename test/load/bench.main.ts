@@ -8,6 +8,7 @@ import { printRow } from './report.text.ts';
 import type { Row } from './row.ts';
 import type { Round, Scenario } from './scenario.ts';
 import { ceiling } from './scenarios/ceiling.scenario.ts';
+import { fairness } from './scenarios/fairness.scenario.ts';
 import { idle } from './scenarios/idle.scenario.ts';
 import { recovery } from './scenarios/recovery.scenario.ts';
 import { start } from './scenarios/start.scenario.ts';
@@ -28,6 +29,7 @@ const SCENARIOS: readonly Scenario[] = [
   waiting,
   bursts,
   bareEndpoint,
+  fairness,
   manyWaiting,
   recovery,
 ];

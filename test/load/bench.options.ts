@@ -28,7 +28,7 @@ npm run bench -- --only B1,B7      only these; writes nothing unless --page says
 npm run bench -- --soak 20000      that many runs, and what they leave in memory
   --expose-gc                      memory after a forced collection
 
-Scenarios: C (the SDK's own ceiling) B1 B2 B3 B4 B5 B6 B6M (100,000 waiting) B7 B8 B12 B14.`;
+Scenarios: C (the SDK's own ceiling) B1 B2 B3 B4 B5 B6 B6M (100,000 waiting) B7 B8 B10 (fairness) B12 B14.`;
 
 const PAGE = 'docs/benchmarks.md';
 

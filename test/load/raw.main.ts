@@ -1,12 +1,13 @@
 // An endpoint that speaks the wire form and answers at once, without an SDK: what is measured against it is the server's own.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { RAW_STEPS } from './load.shapes.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { KEYED_MS, RAW_STEPS } from './load.shapes.ts';
 import { Recorder } from './recorder.ts';
 
 interface Call {
   readonly ctx: { readonly stack: { readonly stack: readonly string[] } };
-  readonly event: { readonly data: { readonly n: number } };
+  readonly event: { readonly data: { readonly n: number; readonly key?: string } };
 }
 
 interface Answer {
@@ -27,7 +28,14 @@ const serverUrl = process.env['INNGEST_DEV'] ?? '';
 
 const DONE: Answer = { status: 200, body: 'null' };
 
-const functions: Readonly<Record<string, (n: number, done: readonly string[]) => Answer>> = {
+type Fn = (n: number, done: readonly string[], key: string | undefined) => Answer | Promise<Answer>;
+
+/** Of the sync payload, over what all have. */
+const configs: Readonly<Record<string, object>> = {
+  'raw-keyed': { concurrency: [{ limit: 1, key: 'event.data.key' }] },
+};
+
+const functions: Readonly<Record<string, Fn>> = {
   'raw-noop': (n) => {
     recorder.mark('raw-noop', n, 'finished');
     return DONE;
@@ -41,6 +49,12 @@ const functions: Readonly<Record<string, (n: number, done: readonly string[]) =>
     recorder.mark('raw-steps', n, `step-${i}`);
     const step = { id: stepId(i), op: 'StepRun', name: `step-${i}`, displayName: `step-${i}`, data: i };
     return { status: 206, body: JSON.stringify([step]) };
+  },
+  'raw-keyed': async (n, _done, key) => {
+    recorder.mark('raw-keyed', n, 'entered');
+    await sleep(KEYED_MS);
+    recorder.mark('raw-keyed', n, key === 'hot' ? 'hot finished' : 'cold finished');
+    return DONE;
   },
   'raw-wait': (n, done) => {
     if (done.length > 0) {
@@ -68,7 +82,10 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (request.method !== 'POST') return void response.writeHead(200, HEADERS).end('{"ok":true,"modified":true}');
   const id = /[?&]fnId=raw-([\w-]+)/.exec(request.url ?? '')?.[1] ?? '';
   const { ctx, event } = JSON.parse(await bodyOf(request)) as Call;
-  const { status, body } = functions[id]?.(event.data.n, ctx.stack.stack) ?? { status: 500, body: '{}' };
+  const { status, body } = (await functions[id]?.(event.data.n, ctx.stack.stack, event.data.key)) ?? {
+    status: 500,
+    body: '{}',
+  };
   response.writeHead(status, HEADERS).end(body);
 }
 
@@ -95,6 +112,7 @@ async function register(): Promise<void> {
       id: `raw-${id}`,
       name: id,
       triggers: [{ event: id.replace('-', '/') }],
+      ...configs[id],
       steps: {
         step: {
           id: 'step',

@@ -22,12 +22,16 @@ const UNITS: Record<Value, readonly [label: string, unit: string, digits: number
   stepsPerS: ['', 'steps/s', 0],
   callsPerS: ['', 'calls/s', 0],
   matchesPerS: ['', 'matches/s', 0],
-  ratio: ['against one alone', 'times', 2],
+  ratio: ['against few', 'times', 2],
   firstDispatchMs: ['first dispatch', 'ms', 0],
   allDoneMs: ['all done', 'ms', 0],
   cpuPercent: ['CPU', '% of a core', 2],
   memoryMb: ['memory', 'MB', 0],
   logBytesPerRun: ['log', 'bytes a run', 0],
+  jain: ['Jain index', '', 4],
+  slotsPercent: ['slots in use', '%', 1],
+  violations: ['limits exceeded', 'times', 0],
+  microsPerItem: ['', 'µs an item', 1],
 };
 
 /** `p50 4.31 ms`. */
@@ -39,7 +43,7 @@ export function told(value: Value, x: number): string {
 /** `4.31 ms`. */
 export function figure(value: Value, x: number): string {
   const [, unit, digits] = UNITS[value];
-  return Number.isFinite(x) ? `${rounded(x, digits)} ${unit}` : 'none';
+  return Number.isFinite(x) ? `${rounded(x, digits)} ${unit}`.trimEnd() : 'none';
 }
 
 /** `at most 5.00 ms`. */

@@ -16,7 +16,11 @@ export type Value =
   | 'allDoneMs'
   | 'cpuPercent'
   | 'memoryMb'
-  | 'logBytesPerRun';
+  | 'logBytesPerRun'
+  | 'jain'
+  | 'slotsPercent'
+  | 'violations'
+  | 'microsPerItem';
 
 export interface Goal {
   readonly value: Value;

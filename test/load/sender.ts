@@ -2,7 +2,7 @@ import { Pool } from 'undici';
 
 export interface BenchEvent {
   readonly name: string;
-  readonly data: { readonly n: number };
+  readonly data: { readonly n: number; readonly key?: string };
 }
 
 /** Sends events over kept connections; what is not acknowledged is an error, for every effect is counted. */
