@@ -28,6 +28,7 @@ import type { Logger } from '#ports/logger.port.js';
 import { RunStates } from '#ports/run-states.port.js';
 import { WorkQueue } from '#ports/work-queue.port.js';
 import { readSync } from '#protocol/sync.read.js';
+import { FrontDoor } from './front-door.js';
 import { Maintenance } from './maintenance.js';
 import { version } from './version.js';
 
@@ -58,7 +59,7 @@ const HEAD_START_MS = 100;
 /** Request bodies of the largest size that are held at one time. */
 const HELD_BODIES = 4;
 
-/** Everything in one process: opens the ports, recovers, then opens the doors. */
+/** Everything in one process: takes its port, recovers, makes the calls that are due, then answers. */
 export async function startServer(settings: ServerSettings, parts: ServerParts): Promise<RunningServer> {
   const { logger, hooks = SILENT, clock = new SystemClock(), ids = new SystemIds() } = parts;
   const { dataDir, allowPrivateUrls, history: keepHistory, leaseMs } = settings;
@@ -89,6 +90,9 @@ async function open(
     signingKeys: settings.mode === 'dev' ? [] : settings.signingKeys,
     env: DEFAULT_ENV,
   };
+
+  const door = await FrontDoor.open(settings.host, settings.port);
+  closers.push(async () => void (await door.close()));
 
   const relay = new ConfigRelay(controlPlane, log, catalog, clock);
   await catalog.open();
@@ -138,8 +142,7 @@ async function open(
     import('#apps/api/src/api.module.js'),
   ]);
   const server = await HttpServer.open({
-    host: settings.host,
-    port: settings.port,
+    door,
     kind: access.kind,
     logger,
     modules: [EventApiModule, ApiModule],
@@ -168,11 +171,11 @@ async function open(
     poll,
     intervalMs: settings.pollIntervalMs,
     extraPorts: settings.discoveryPorts,
-    ownPort: server.port,
+    ownPort: door.port,
   });
   watch.open();
   closers.push(() => watch.close());
 
   const host = settings.host.includes(':') ? `[${settings.host}]` : settings.host;
-  return { url: `http://${host}:${server.port}`, port: server.port, close };
+  return { url: `http://${host}:${door.port}`, port: door.port, close };
 }

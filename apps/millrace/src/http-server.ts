@@ -3,11 +3,12 @@ import { Module, type DynamicModule, type Provider, type Type } from '@nestjs/co
 import { NestFactory } from '@nestjs/core';
 import { FastifyAdapter, type NestFastifyApplication } from '@nestjs/platform-fastify';
 import type { FastifyReply } from 'fastify';
-import type { AddressInfo } from 'node:net';
+import type { RequestListener } from 'node:http';
 import { Fault } from '#core/faults.js';
 import { answerOf, FaultFilter } from '#platform/http.js';
 import type { Logger } from '#ports/logger.port.js';
 import { HEADER } from '#protocol/headers.js';
+import type { FrontDoor } from './front-door.js';
 
 /** Provides the ports to every module. */
 @Module({})
@@ -23,27 +24,29 @@ class RootModule {}
 const PATH_PART_CHARS_MAX = 16_384;
 
 export interface HttpServerOptions {
-  readonly host: string;
-  readonly port: number;
+  readonly door: FrontDoor;
   readonly kind: 'dev' | 'cloud';
   readonly providers: readonly Provider[];
   readonly modules: readonly Type[];
   readonly logger: Logger;
 }
 
-/** The one HTTP server of a process, with the doors of the apps that it hosts. */
+/** Who answers at the front door: the rooms of the apps that a process hosts. */
 export class HttpServer {
   private constructor(
     private readonly app: NestFastifyApplication,
-    readonly port: number,
+    private readonly door: FrontDoor,
   ) {}
 
-  static async open({ host, port, kind, providers, modules, logger }: HttpServerOptions): Promise<HttpServer> {
+  static async open({ door, kind, providers, modules, logger }: HttpServerOptions): Promise<HttpServer> {
+    let listener: RequestListener | undefined;
     const root: DynamicModule = { module: RootModule, imports: [PortsModule.of(providers), ...modules] };
     const adapter = new FastifyAdapter({
       bodyLimit: Number.MAX_SAFE_INTEGER,
-      keepAliveTimeout: 75_000,
-      forceCloseConnections: 'idle',
+      serverFactory: (handler: RequestListener) => {
+        listener = handler;
+        return door.server;
+      },
       routerOptions: {
         // Keys, slugs and ids stand in paths: whether one is too long is for its room to say.
         maxParamLength: PATH_PART_CHARS_MAX,
@@ -73,12 +76,14 @@ export class HttpServer {
       done();
     });
     app.useGlobalFilters(new FaultFilter(logger));
-    await app.listen({ host, port });
-    const address = app.getHttpServer().address() as AddressInfo;
-    return new HttpServer(app, address.port);
+    await app.init();
+    await fastify.ready();
+    if (listener) door.answerWith(listener);
+    return new HttpServer(app, door);
   }
 
+  /** Whoever is still answered hears that the connection ends with it. */
   async close(): Promise<void> {
-    await this.app.close();
+    await Promise.all([this.app.close(), this.door.close()]);
   }
 }

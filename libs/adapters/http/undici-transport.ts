@@ -45,13 +45,13 @@ export class UndiciTransport extends AppTransport {
 
   override async close(): Promise<void> {
     await Promise.all(
-      [...new Set([this.apps, this.gateways])].flatMap(({ kept, fresh }) => [kept.destroy(), fresh?.destroy()]),
+      [...new Set([this.apps, this.gateways])].flatMap(({ kept, fresh }) => [kept.destroy(), fresh.destroy()]),
     );
   }
 
   private async run(
     request: Omit<AppRequest, 'method'> & { readonly method: string },
-    line: Line,
+    line: Guarded,
     redirect: Redirect,
   ): Promise<AppReply> {
     const { timeoutMs, signal } = request;
@@ -71,10 +71,12 @@ export class UndiciTransport extends AppTransport {
   }
 }
 
-/** Connections that keep to one policy. */
-interface Line extends Ways {
+/** Ways that keep to one policy. */
+interface Guarded extends Ways {
   readonly policy: AddressPolicy;
 }
+
+type Line = Required<Guarded>;
 
 function openLine(policy: AddressPolicy, connectMs: number): Line {
   const options = {
@@ -97,7 +99,7 @@ type Redirect = (hop: Hop, status: number, location: string) => Hop;
 async function follow(
   first: Hop,
   bodyBytesMax: number,
-  line: Line,
+  line: Guarded,
   redirect: Redirect,
   deadline: Deadline,
 ): Promise<AppReply> {

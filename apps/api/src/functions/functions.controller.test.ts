@@ -6,6 +6,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { openDataDir, type DataDir } from '#adapters/local-log/data-dir.js';
 import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
 import { openControlPlane } from '#adapters/typeorm/typeorm-control-plane.js';
+import { FrontDoor } from '#apps/millrace/src/front-door.js';
 import { HttpServer } from '#apps/millrace/src/http-server.js';
 import { DEFAULT_ENV } from '#core/words.js';
 import { LogCatalog } from '#platform/log-catalog.js';
@@ -33,6 +34,7 @@ let log: EventLog;
 let catalog: LogCatalog;
 let plane: ControlPlane;
 let relay: ConfigRelay;
+let door: FrontDoor;
 let server: HttpServer;
 let access: { kind: 'dev' | 'cloud'; eventKeys: string[]; signingKeys: string[]; env: string };
 let asked: unknown[];
@@ -52,9 +54,9 @@ beforeEach(async () => {
     asked.push(what);
     return Promise.resolve({ running: 1, ready: 0, later: 0, lineCount: 0, lines: [] });
   };
+  door = await FrontDoor.open('127.0.0.1', 0);
   server = await HttpServer.open({
-    host: '127.0.0.1',
-    port: 0,
+    door,
     kind: 'dev',
     logger: silent,
     modules: [Door],
@@ -84,7 +86,7 @@ async function ask(
   at: string,
   body?: string,
 ): Promise<{ status: number; data: unknown; error: unknown }> {
-  const reply = await fetch(`http://127.0.0.1:${server.port}/v1/functions${at}`, {
+  const reply = await fetch(`http://127.0.0.1:${door.port}/v1/functions${at}`, {
     method,
     ...(body === undefined ? {} : { body }),
   });

@@ -96,7 +96,12 @@ describe('a run that was skipped', () => {
 
   it('says why and for which run, in memory still or not', async () => {
     const { now } = given(skipped({ blockedBy: HOLDER }));
-    const shown = { status: 'Skipped', started_at: new Date(START).toISOString(), skip_reason: 'Singleton', skipped_for: HOLDER };
+    const shown = {
+      status: 'Skipped',
+      started_at: new Date(START).toISOString(),
+      skip_reason: 'Singleton',
+      skipped_for: HOLDER,
+    };
     expect(await serviceOf(now).one(ID)).toMatchObject(shown);
 
     const history = new MemoryHistory();
