@@ -17,6 +17,19 @@ export interface Run {
   readonly status: string;
   readonly ended_at: string | null;
   readonly output: unknown;
+  /** Calls that are to be made or under way, while it has not ended. */
+  readonly queue?: readonly Queued[];
+}
+
+export interface Queued {
+  readonly status: 'running' | 'queued' | 'scheduled';
+  /** Why a queued call is not made. */
+  readonly wait: {
+    readonly cause: string;
+    readonly key?: string;
+    readonly limit?: number;
+    readonly place: number;
+  } | null;
 }
 
 /** Something that has happened to a run. Which fields it has beside these depends on its type. */

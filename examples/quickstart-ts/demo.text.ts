@@ -1,4 +1,4 @@
-import type { Transition } from './demo.rest.ts';
+import type { Run, Transition } from './demo.rest.ts';
 
 const CHARS_MAX = 90;
 
@@ -29,6 +29,17 @@ export function tell(t: Transition): string | undefined {
       return undefined;
   }
 }
+
+/** What a run waits for before its function is called. */
+export function waitText({ queue = [] }: Run): string {
+  const [call] = queue;
+  if (call?.status === 'running') return 'is under way';
+  if (!call?.wait || call.wait.cause === 'turn') return 'may go';
+  const { key, limit, place } = call.wait;
+  return `waits for one of ${limit} under "${key}", ${place}${ORDINALS[place] ?? 'th'} in line`;
+}
+
+const ORDINALS: Readonly<Record<number, string>> = { 1: 'st', 2: 'nd', 3: 'rd' };
 
 function planned({ name, kind, until, event }: Transition): string {
   if (kind === 'sleep') return `sleep "${name}" until ${clock(until)}`;

@@ -1,10 +1,10 @@
-// `npm run demo`: the shop against a running server. Sends an order, pays it, and prints what the server says has happened.
+// `npm run demo`: the shop against a running server. Sends an order, pays it, has labels printed, and prints what the server says has happened.
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { Problem, Rest, type Transition } from './demo.rest.ts';
-import { tell } from './demo.text.ts';
+import { tell, waitText } from './demo.text.ts';
 
 const HELP = `npm run demo                                 against http://127.0.0.1:8288, where \`npm start\` serves
 npm run demo -- --url http://127.0.0.1:9000  against another dev server`;
@@ -27,6 +27,7 @@ async function main(): Promise<void> {
   try {
     await goodOrder(rest);
     await badOrder(rest);
+    await labels(rest);
   } finally {
     shop?.close();
   }
@@ -95,6 +96,28 @@ async function badOrder(rest: Rest): Promise<void> {
     return events.find(({ data }) => data['run_id'] === runId);
   });
   await follow(rest, await runOf(rest, failure.internal_id));
+}
+
+/** What flow control does: a printer prints one label at a time, another one need not wait for it. */
+async function labels(rest: Rest): Promise<void> {
+  console.log('\nThree labels for the red printer and one for the blue, one at a time for each:\n');
+  const wanted = [1, 2, 3, 4].map((n) => ({
+    parcel: `parcel ${n}`,
+    printer: n === 4 ? 'blue printer' : 'red printer',
+  }));
+  const ids: string[] = [];
+  for (const label of wanted) ids.push(...(await rest.send('quickstart/label.wanted', label)));
+  const runIds = await Promise.all(ids.map((id) => runOf(rest, id)));
+  const said = new Map<string, string>();
+  await until('the labels', async () => {
+    const runs = await Promise.all(runIds.map((runId) => rest.run(runId)));
+    for (const [index, run] of runs.entries()) {
+      const line = `${wanted[index]?.parcel}  ${run.ended_at === null ? waitText(run) : `printed: ${String(run.output)}`}`;
+      if (said.get(run.run_id) !== line) console.log(`  ${line}`);
+      said.set(run.run_id, line);
+    }
+    return runs.every(({ ended_at: endedAt }) => endedAt !== null) || undefined;
+  });
 }
 
 async function runOf(rest: Rest, eventId: string): Promise<string> {

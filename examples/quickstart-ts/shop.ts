@@ -17,6 +17,11 @@ export const orderPaid = eventType('quickstart/order.paid', {
   schema: staticSchema<{ orderId: string; amount: number }>(),
 });
 
+/** A parcel wants its label. */
+export const labelWanted = eventType('quickstart/label.wanted', {
+  schema: staticSchema<{ parcel: string; printer: string }>(),
+});
+
 /** What the shop sells: the price of one, in cents. */
 const PRICES: Readonly<Record<string, number>> = { 'coffee mug': 1_250, teapot: 3_900 };
 
@@ -75,4 +80,21 @@ const morningReport = client.createFunction(
   async ({ step }) => step.run('count the mugs', () => ({ mugs: 41, at: new Date().toISOString() })),
 );
 
-export const functions = [processOrder, morningReport];
+/** Each printer prints one label at a time; those for another printer do not wait for it. */
+const printLabel = client.createFunction(
+  {
+    id: 'print-label',
+    name: 'Print a label',
+    triggers: [labelWanted],
+    concurrency: { limit: 1, key: 'event.data.printer' },
+  },
+  async ({ event, step }) => {
+    const { parcel, printer } = event.data;
+    return step.run('print', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 1_000));
+      return `${parcel} by the ${printer}`;
+    });
+  },
+);
+
+export const functions = [processOrder, morningReport, printLabel];

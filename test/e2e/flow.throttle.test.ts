@@ -1,42 +1,32 @@
 import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Api } from '../harness/api.client.js';
+import { ClockedWorld } from '../harness/clocked.world.js';
 import { done, ops, RawApp } from '../harness/raw-app.js';
-import { SdkApps } from '../harness/sdk-app.process.js';
-import { Server } from '../harness/server.process.js';
-import { Stage } from '../harness/stage.js';
+import type { SdkApps } from '../harness/sdk-app.process.js';
+import type { Server } from '../harness/server.process.js';
+import type { Stage } from '../harness/stage.js';
 import { until } from '../harness/until.js';
 
 const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
-/** One server for all, so its clock is moved by one story at a time, and only while nothing is under way. */
 describe('a throttle', { concurrent: false }, () => {
+  let world: ClockedWorld;
   let server: Server;
   let apps: SdkApps;
   let api: Api;
   let stage: Stage;
 
   beforeAll(async () => {
-    server = await Server.start({ clocked: true, flags: { 'retry-interval': 0 } });
-    apps = await SdkApps.start([{ id: 'v4', variant: 'v4', functions: ['test/e2e/functions/flow.mjs'] }], {
-      INNGEST_DEV: server.url,
-    });
-    await apps.sync('v4');
-    api = server.api;
-    stage = new Stage('v4', api, apps.log, 'v4');
+    world = await ClockedWorld.open('test/e2e/functions/flow.mjs');
+    ({ server, apps, api, stage } = world);
   });
-  afterAll(async () => {
-    await apps[Symbol.asyncDispose]();
-    await server[Symbol.asyncDispose]();
-  });
+  afterAll(() => world.close());
 
-  const shift = (ms: number) => server.shift(ms);
-  const shiftTo = async (at: number) => {
-    const left = at - (await shift(0));
-    if (left > 0) await shift(left);
-  };
+  const shift = (ms: number) => world.shift(ms);
+  const shiftTo = (at: number) => world.shiftTo(at);
   const runsOf = (eventIds: readonly string[]) => Promise.all(eventIds.map(async (id) => (await api.runOf(id)).run_id));
   const send = async (fn: string, all: readonly object[]) => runsOf(await stage.emitAll(`flow.${fn}`, all));
   const numbered = (count: number, data: object) => Array.from({ length: count }, (_, n) => ({ ...data, n: n + 1 }));

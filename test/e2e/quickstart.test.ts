@@ -42,10 +42,15 @@ describe('the demo against a running server', { concurrent: false }, () => {
       /wait "payment" for quickstart\/order.paid[^]+wait "payment": it came[^]+step "ship it" done[^]+run completed/,
     );
     expect(output).toMatch(/run failed: we do not sell a unicorn[^]+step "apologize" done[^]+run completed/);
+    expect(output).toMatch(/parcel 2 {2}waits for one of 1 under "red printer", 1st in line/);
+    expect(output).toMatch(/parcel 3 {2}waits for one of 1 under "red printer", 2nd in line/);
+    expect(output).not.toMatch(/parcel 4 {2}waits/);
+    expect(output).toMatch(/parcel 3 {2}printed: parcel 3 by the red printer/);
     expect(exitCode, output).toBe(0);
 
     const runs = await server.api.request<{ data: { function_slug: string; status: string }[] }>('GET', '/v1/runs');
     expect(runs.body.data.map(({ function_slug, status }) => [function_slug, status]).sort()).toEqual([
+      ...Array.from({ length: 4 }, () => ['quickstart-print-label', 'Completed']),
       ['quickstart-process-order', 'Completed'],
       ['quickstart-process-order', 'Failed'],
       ['quickstart-process-order-failure', 'Completed'],
