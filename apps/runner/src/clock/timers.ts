@@ -1,8 +1,8 @@
-import { Heap } from '#core/heap.js';
+import { Heap, type Slotted } from '#core/heap.js';
 import type { EpochMs } from '#core/words.js';
 import type { Clock } from '#ports/clock.port.js';
 
-interface Entry<T> {
+interface Entry<T> extends Slotted {
   readonly id: string;
   readonly at: EpochMs;
   readonly timer: T;
@@ -10,7 +10,7 @@ interface Entry<T> {
 
 /** Timers that are owed, the earliest first; rings once for each, never early. Rebuilt from aggregates at start. */
 export class Timers<T> {
-  private readonly heap = new Heap<Entry<T>>((a, b) => a.at < b.at);
+  private heap = byTime<T>();
   private readonly live = new Map<string, Entry<T>>();
   private alarm: { readonly at: EpochMs; readonly cancel: () => void } | undefined;
 
@@ -26,29 +26,30 @@ export class Timers<T> {
 
   /** Sets a timer; one of the same id is replaced. */
   set(id: string, at: EpochMs, timer: T): void {
-    const entry = { id, at, timer };
+    this.clear(id);
+    const entry = { id, at, timer, slot: -1 };
     this.live.set(id, entry);
-    this.heap.push(entry);
+    this.heap.put(entry);
     this.arm();
   }
 
   /** Takes a timer back. */
   clear(id: string): void {
+    const entry = this.live.get(id);
+    if (!entry) return;
     this.live.delete(id);
+    this.heap.remove(entry);
   }
 
   close(): void {
     this.alarm?.cancel();
     this.alarm = undefined;
     this.live.clear();
+    this.heap = byTime();
   }
 
   private arm(): void {
-    let first = this.heap.peek();
-    while (first && this.live.get(first.id) !== first) {
-      this.heap.pop();
-      first = this.heap.peek();
-    }
+    const first = this.heap.peek();
     if (!first || (this.alarm && this.alarm.at <= first.at)) return;
     this.alarm?.cancel();
     this.alarm = { at: first.at, cancel: this.clock.at(first.at, () => this.wake()) };
@@ -60,11 +61,14 @@ export class Timers<T> {
     const due: T[] = [];
     for (let first = this.heap.peek(); first && first.at <= now; first = this.heap.peek()) {
       this.heap.pop();
-      if (this.live.get(first.id) !== first) continue;
       this.live.delete(first.id);
       due.push(first.timer);
     }
     if (due.length > 0) this.ring(due);
     this.arm();
   }
+}
+
+function byTime<T>(): Heap<Entry<T>> {
+  return new Heap((a, b) => a.at < b.at);
 }

@@ -1,6 +1,6 @@
 import type { EpochMs } from '../words.js';
 import type { FlowKey, FunctionLimits, RunFlow, Waited } from './flow.js';
-import { FlowHeap, type Slotted } from './flow.heap.js';
+import { Heap, type Slotted } from '../heap.js';
 import { DEFAULT_LIMITS } from './flow.numbers.js';
 import type { WorkItem } from './flow.work.js';
 
@@ -40,9 +40,9 @@ export class FlowState {
   /** Where runs hold their slots. */
   readonly slots = new Map<string, Bucket>();
 
-  readonly turns = new FlowHeap<Fn>((a, b) => a.turn < b.turn);
-  readonly openings = new FlowHeap<Throttle>((a, b) => a.at < b.at || (a.at === b.at && a.key < b.key));
-  readonly agenda = new FlowHeap<Agenda>((a, b) => a.at < b.at || (a.at === b.at && a.fn.id < b.fn.id));
+  readonly turns = new Heap<Fn>((a, b) => a.turn < b.turn);
+  readonly openings = new Heap<Throttle>((a, b) => a.at < b.at || (a.at === b.at && a.key < b.key));
+  readonly agenda = new Heap<Agenda>((a, b) => a.at < b.at || (a.at === b.at && a.fn.id < b.fn.id));
 
   order = 0;
   turn = 0;
@@ -103,7 +103,7 @@ export class Lane implements Slotted {
   slot = -1;
   /** That of its line when it took its place. */
   turn = 0;
-  readonly entries = new FlowHeap<Entry>(entryBefore);
+  readonly entries = new Heap<Entry>(entryBefore);
   /** It stands before its throttle, not in its group. */
   waits = false;
   stop: Stop | undefined = undefined;
@@ -121,7 +121,7 @@ export class Group implements Slotted {
   /** The lowest of its lanes when it took its place. */
   turn = 0;
   /** Those that do not stand before a throttle. */
-  readonly lanes = new FlowHeap(laneBefore);
+  readonly lanes = new Heap(laneBefore);
   /** Of all its lanes. */
   laneCount = 0;
   waiting: Waiting | undefined = undefined;
@@ -192,7 +192,7 @@ export class Bucket {
 
 /** The groups of one function, with one number, that wait before a bucket. */
 export class Waiting {
-  readonly groups = new FlowHeap<Group>(groupBefore);
+  readonly groups = new Heap<Group>(groupBefore);
   scout: Group | undefined = undefined;
 
   constructor(
@@ -207,7 +207,7 @@ export class Throttle implements Slotted {
   /** Undefined: whatever came through is long ago. */
   tat: number | undefined = undefined;
   /** Those that wait before it. */
-  readonly lanes = new FlowHeap(laneBefore);
+  readonly lanes = new Heap(laneBefore);
   scout: Lane | undefined = undefined;
   /** How many lanes refer to it, and of which function: once it has had one. */
   users = 0;
@@ -224,9 +224,9 @@ export class Fn implements Slotted {
   limits: FunctionLimits = DEFAULT_LIMITS;
   readonly lines = new Map<string, Line>();
   readonly groups = new Map<string, Group>();
-  readonly able = new FlowHeap<Group>(groupBefore);
-  readonly later = new FlowHeap<Entry>(dueBefore);
-  readonly leases = new FlowHeap<Entry>(endsBefore);
+  readonly able = new Heap<Group>(groupBefore);
+  readonly later = new Heap<Entry>(dueBefore);
+  readonly leases = new Heap<Entry>(endsBefore);
   readonly agenda: Agenda = { slot: -1, at: 0, fn: this };
   /** Before what its groups and lanes wait: asked again when its numbers change. */
   readonly waiting = new Set<Waiting>();
