@@ -66,6 +66,12 @@ describe('a length of time', () => {
     '9'.repeat(300) + 's',
   ])('%j is none', (text) => expect(parseDuration(text)).toBeUndefined());
 
+  it.each([`${'9'.repeat(200)}w`, `-${'9'.repeat(200)}w`])('%j is as long as can be added to an instant', (text) => {
+    const ms = parseDuration(text) ?? 0;
+    expect(Math.abs(ms)).toBe(8e15);
+    expect(new Date(Date.UTC(2100, 0, 1) + ms).getTime()).toBe(Date.UTC(2100, 0, 1) + ms);
+  });
+
   it('is without days and weeks where Go reads it', () => {
     expect(parseDuration('1h30m5s', true)).toBe(HOUR + 30 * MINUTE + 5 * SECOND);
     expect(parseDuration('1d', true)).toBeUndefined();

@@ -22,6 +22,9 @@ const PART = /(\d*)(?:\.(\d*))?(ns|us|\u00b5s|\u03bcs|ms|[smhdw])/y;
 /** Longer texts are nonsense, and arithmetic on them would cost. */
 const CHARS_MAX = 255;
 
+/** What is longer counts as this, so that added to an instant of ours it gives another: a whole number that a Date can hold. */
+const MS_MAX = 8e15;
+
 /**
  * A length of time as SDKs write it: decimals with the units `ns us µs ms s m h d w`, joined (`1w2d`, `1.5h`), with an optional sign;
  * a bare `0`; also in double quotes, which Kotlin adds. A day is 24 h. Contract: semantics 17.3, http.md 6.1.
@@ -48,7 +51,7 @@ export function parseDuration(text: string, goUnits = false): number | undefined
     read += matched.length;
   }
   if (read === 0) return undefined;
-  const ms = Number((ns + NS_PER_MS - 1n) / NS_PER_MS);
+  const ms = Math.min(Number((ns + NS_PER_MS - 1n) / NS_PER_MS), MS_MAX);
   return plain.startsWith('-') && ms > 0 ? -ms : ms;
 }
 

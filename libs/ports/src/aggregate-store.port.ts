@@ -12,20 +12,30 @@ export interface AggregateWrite {
   readonly state: string | null;
 }
 
+/** One kind of aggregate in one partition: what is asked for. */
+export interface Shelf {
+  /** The kind of aggregate: `run`, `signal`, ... */
+  readonly space: string;
+  readonly partition: number;
+}
+
 /**
  * A projection of `commands` (or `events`): folded state with the position it reflects. May be dropped and rebuilt at any time.
- * Every method throws state_unavailable where the store cannot be reached; nothing is written then.
+ * Every method throws state_unavailable where the store cannot be reached: then nothing is written, or, where only the answer was lost, the
+ * whole of a commit; the same commit again is harmless.
+ * What is read and written of a partition throws state_lost when the store stands before the position that was last read or committed here:
+ * it has lost what it held, in part or whole. `position` says where it stands now; who goes on from there makes the rest again.
  */
 export abstract class AggregateStore {
-  /** @param space the kind of aggregate: `run`, `signal`, ... */
-  abstract load(space: string, id: string): Promise<StoredAggregate | undefined>;
+  abstract load(shelf: Shelf, id: string): Promise<StoredAggregate | undefined>;
   /** All that have not ended, in no order. One that changes meanwhile may come in its older or its newer state, or, being new, not at all. */
-  abstract active(space: string): AsyncIterable<StoredAggregate>;
+  abstract active(shelf: Shelf): AsyncIterable<StoredAggregate>;
   /** How many have not ended. */
-  abstract count(space: string): Promise<number>;
+  abstract count(shelf: Shelf): Promise<number>;
 
   /**
    * Writes states and the position that they all reflect, together or not at all.
+   * Aggregates of a reader are of the partition whose position is committed.
    * @param reader whose position it is: `desk`, `intake`, ...
    * @param next the first position that is NOT reflected
    * @throws position_stale when the store already holds a later position of that reader in that partition
@@ -37,11 +47,14 @@ export abstract class AggregateStore {
     at: EpochMs,
   ): Promise<void>;
 
-  /** Where `reader` goes on: the first position that is not reflected; undefined when there is none. */
-  abstract position(reader: string): Promise<Position | undefined>;
+  /**
+   * Where `reader` goes on: the first position that is not reflected; undefined when there is none. To be asked by who goes on from there:
+   * what is read and committed here from now on builds on it.
+   */
+  abstract position(reader: string, partition: number): Promise<Position | undefined>;
 
-  /** Forgets tombstones committed before `before`. @returns how many */
-  abstract prune(before: EpochMs): Promise<number>;
+  /** Forgets tombstones of a partition committed before `before`. @returns how many */
+  abstract prune(partition: number, before: EpochMs): Promise<number>;
 
   abstract close(): Promise<void>;
 }

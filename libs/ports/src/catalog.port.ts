@@ -14,7 +14,7 @@ export abstract class Catalog {
   abstract app(id: string): AppVersion | undefined;
   /** Live ones. */
   abstract apps(env: Env): readonly AppVersion[];
-  /** Rises with each change. */
+  /** Rises with each change, in all processes alike. */
   abstract revision(): number;
   /** Calls back after each change of a function, with what it was before. @returns stops it */
   abstract onChange(listener: (now: FunctionVersion, before: FunctionVersion | undefined) => void): () => void;

@@ -27,7 +27,7 @@ export interface SyncResult {
 
 /** A change that the data plane must learn: a record of the `config` topic. */
 export interface ConfigChange {
-  /** Rising. */
+  /** Rises with each change. */
   readonly id: number;
   readonly kind: 'app' | 'function';
   readonly key: string;
@@ -75,9 +75,13 @@ export abstract class ControlPlane {
   /** Lets it go on. Of a function that is not paused no change. @throws function_unknown */
   abstract resumeFunction(env: Env, functionId: string): Promise<FunctionVersion>;
 
-  /** Changes that have not been taken, oldest first. */
-  abstract outbox(limit: number): Promise<readonly ConfigChange[]>;
-  /** They are on the log: forget them. */
-  abstract taken(upToId: number): Promise<void>;
+  /**
+   * Hands changes that were not delivered yet to `deliver`, the oldest first, and forgets those, and no others, when it has fulfilled. One at
+   * a time does so, of all processes: an older change of a key never comes behind a newer one to stay. Where it is not known whether they
+   * are forgotten, and after a crash, they are delivered again. `deliver` asks nothing of the control plane.
+   * @returns how many were delivered. Fewer than `limit`: none is left of those that were made before the call
+   * @throws what `deliver` throws; nothing is forgotten then
+   */
+  abstract relay(limit: number, deliver: (changes: readonly ConfigChange[]) => Promise<void>): Promise<number>;
   abstract close(): Promise<void>;
 }

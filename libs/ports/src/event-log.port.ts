@@ -17,6 +17,8 @@ export interface LogRecord<B = unknown> {
   readonly body: B | undefined;
   /** W3C trace context. */
   readonly trace?: string;
+  /** Where it goes; absent: where its key does. */
+  readonly partition?: number;
 }
 
 export type PlacedRecord<B = unknown> = Placed<LogRecord<B>>;
@@ -66,32 +68,36 @@ export interface SubscribeOptions {
  */
 export abstract class EventLog {
   /**
-   * Appends records, of any topics, all of them or none (an adapter that cannot promise this says so).
-   * @returns their positions, in order; resolves once all are durable
+   * Appends records, of any topics. Those of one partition are in all or none, and stand behind those of an append that was awaited before.
+   * @param then in only if all of `records` are: for what says that they were made
+   * @returns the positions of all, in order; resolves once all are durable
    * @throws log_unavailable when it cannot be told whether they are in; ids make a second append harmless
    * @throws TypeError when a record is not made as its type says; nothing was tried
    */
-  abstract append(records: readonly LogRecord[]): Promise<readonly Position[]>;
+  abstract append(records: readonly LogRecord[], then?: readonly LogRecord[]): Promise<readonly Position[]>;
 
   /**
-   * Hands over the records of a topic from `from` (inclusive; absent: the oldest kept), batch after batch, one at a time, in order
-   * of their partition. The next batch comes when the handler's promise is fulfilled; a caught-up handler is woken at once
+   * Hands over the records of the partitions that `from` names, each from there on (inclusive; where that is not kept any more, from the oldest
+   * kept), batch after batch, one at a time, those of a partition in order. Absent: all partitions from the oldest kept. The next batch comes when the handler's promise is fulfilled; a caught-up handler is woken at once
    * by an append, with the appended record's own body: it is read only. Delivery is at least once across restarts: keeping the
    * position is the subscriber's business.
    * @throws position_unknown when `from` lies behind the end: it is of another log
    */
   abstract subscribe(
     topic: Topic,
-    from: Position | undefined,
+    from: readonly Position[] | undefined,
     handler: (batch: readonly PlacedRecord[]) => Promise<void> | void,
     options?: SubscribeOptions,
   ): Promise<Subscription>;
 
-  /** A page of records from `from` (inclusive; absent: the oldest kept), at most `limit`; empty at the end. */
-  abstract read(topic: Topic, from: Position | undefined, limit: number): Promise<readonly PlacedRecord[]>;
+  /** A page of records from `from` (inclusive; where that is not kept any more, from the oldest kept), at most `limit`; empty at the end. */
+  abstract read(topic: Topic, from: Position, limit: number): Promise<readonly PlacedRecord[]>;
 
-  /** The position that the next record of each partition will get. */
+  /** The position that the next record of each partition will get, by partition. There are as many partitions as positions. */
   abstract ends(topic: Topic): Promise<readonly Position[]>;
+
+  /** Where records of the key go. */
+  abstract partitionOf(topic: Topic, key: string): number;
 
   /** The first position whose record was appended at or after `at`; the end where there is none. */
   abstract positionAt(topic: Topic, at: EpochMs): Promise<readonly Position[]>;

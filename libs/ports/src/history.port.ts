@@ -122,12 +122,12 @@ export interface RunFilter {
 export abstract class History {
   /**
    * Adds rows and, with them, the positions they reflect. A second append of the same rows changes nothing that is read.
-   * @param next by reader, the first position that is not reflected
+   * @param next by reader, of each partition that it has moved on in, the first position that is not reflected
    * @throws history_unavailable; try again with the same rows
    */
-  abstract append(batch: HistoryBatch, next: Readonly<Record<string, Position>>): Promise<void>;
-  /** Where a reader goes on. @throws history_unavailable */
-  abstract position(reader: string): Promise<Position | undefined>;
+  abstract append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void>;
+  /** Where a reader goes on, by partition; none where it has not begun. @throws history_unavailable */
+  abstract positions(reader: string): Promise<readonly Position[]>;
 
   /** Newest first by internal id. @throws history_unavailable, also from all below */
   abstract events(env: Env, filter: EventFilter): Promise<readonly EventRow[]>;

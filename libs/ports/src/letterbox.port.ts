@@ -1,8 +1,4 @@
-import type { AdmissionTransition } from '#core/admission/admission.js';
 import type { Command } from '#core/effects.js';
-import type { CronTransition } from '#core/cron/cron.aggregate.js';
-import type { RunTransition } from '#core/run/run.transitions.js';
-import type { SignalTransition } from '#core/signal/signal.js';
 
 export interface Addressed {
   /** Id of the aggregate: a run's id, `signalKey`, `cronKey`. */
@@ -12,9 +8,16 @@ export interface Addressed {
 
 /** What became of a command. */
 export interface Answer {
-  readonly transitions: readonly (RunTransition | SignalTransition | CronTransition | AdmissionTransition)[];
+  /** What was accepted, without what it carries. */
+  readonly transitions: readonly AnsweredTransition[];
   /** Why nothing came of it. */
   readonly ignored?: string;
+}
+
+export interface AnsweredTransition {
+  readonly type: string;
+  /** Where it names one: the run that it tells of. */
+  readonly runId?: string;
 }
 
 /** The way to ask something of an aggregate: appends to `commands`. */
@@ -23,4 +26,10 @@ export abstract class Letterbox {
   abstract post(commands: readonly Addressed[]): Promise<void>;
   /** Posts one and waits for the decision. @throws log_unavailable, overloaded when no owner answers in time */
   abstract ask(key: string, command: Command): Promise<Answer>;
+}
+
+/** The way back: whoever decides tells whoever asked, wherever he is. */
+export interface Answers {
+  /** @param ask the name under which somebody waits: `ask` of the command */
+  tell(ask: string, answer: Answer): void;
 }

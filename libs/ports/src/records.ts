@@ -19,7 +19,17 @@ export function recordOfEvent(event: StoredEvent): LogRecord<StoredEvent> {
 
 /** A command as a record: keyed by the aggregate it is for. */
 export function recordOfCommand(key: string, command: Command): LogRecord<Command> {
-  return { topic: 'commands', key, type: command.type, schema: 1, env: command.env, at: command.at, body: command };
+  const trace = traceOfCommand(command);
+  return {
+    topic: 'commands',
+    key,
+    type: command.type,
+    schema: 1,
+    env: command.env,
+    at: command.at,
+    body: command,
+    ...(trace === undefined ? {} : { trace }),
+  };
 }
 
 /** What could not be processed, set aside with its reason so that its partition moves on. @param at when it was set aside */
@@ -48,4 +58,17 @@ export function deadLetter(record: PlacedRecord, reader: string, error: unknown)
     bytes: Buffer.from(JSON.stringify(body) ?? '').toString('base64'),
     reason: `${reader}: ${error instanceof Error ? error.message : String(error)}`,
   };
+}
+
+/** The trace that a command belongs to, where it says so. */
+function traceOfCommand(command: Command): string | undefined {
+  switch (command.type) {
+    case 'ScheduleRun':
+    case 'SkipRun':
+      return command.trace;
+    case 'OfferRun':
+      return command.offer.run.trace;
+    default:
+      return undefined;
+  }
 }

@@ -47,7 +47,7 @@ export function readCheckpoint(body: unknown, runId: string, now: EpochMs): Chec
     runId,
     ...(fnId === undefined ? {} : { fnId }),
     qiId,
-    ...(Number.isInteger(generationId) ? { generationId } : {}),
+    ...(Number.isSafeInteger(generationId) ? { generationId } : {}),
     ...(requestId === undefined ? {} : { requestId }),
     ops: opsOf(steps, runId, now),
   };

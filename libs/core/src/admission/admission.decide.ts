@@ -1,5 +1,6 @@
 import { unreachable, type Position } from '../words.js';
-import type { Admission, AdmissionCommand, AdmissionOf, Source } from './admission.js';
+import { sourceName } from '../origin.js';
+import type { Admission, AdmissionCommand, AdmissionOf } from './admission.js';
 import { ignore, type AdmissionDecision, type Base, type CommandOf } from './admission.decision.js';
 import { batchDue, offerToBatch } from './batch.js';
 import { debounceDue, offerToDebounce } from './debounce.js';
@@ -42,7 +43,7 @@ function takeOffer(
   position: Position,
 ): AdmissionDecision {
   const { env, functionId, key, stage, source } = command;
-  const name = nameOf(source);
+  const name = sourceName(source);
   // Offers of one origin come in order, so an older one is posted again: after a crash, or by an owner that was one.
   if (source.offset <= (state?.taken[name] ?? -1)) return ignore(state, 'offer_taken');
   const base: Base = { env, functionId, key, taken: { ...state?.taken, [name]: source.offset } };
@@ -66,10 +67,6 @@ function forget(state: Admission | undefined, { at, functionId }: CommandOf<'For
   if (!state) return ignore(state, 'nothing_remembered');
   if (state.until === undefined || at < state.until) return ignore(state, 'still_needed');
   return { transitions: [{ type: 'AdmissionForgotten', at, functionId }], next: undefined, effects: [] };
-}
-
-function nameOf({ topic, partition }: Source): string {
-  return `${topic === 'events' ? 'e' : 'c'}${partition}`;
 }
 
 /** Keys of different controls differ, so a state of another kind is a broken record. */

@@ -2,7 +2,8 @@ import type { Effect } from '../effects.js';
 import type { InvokeParent } from '../event/event.js';
 import type { StepFault } from '../run/run.ops.js';
 import type { Env, EpochMs, Position } from '../words.js';
-import type { Admission, AdmissionCommand, AdmissionTransition, Offer, Source } from './admission.js';
+import type { Source } from '../origin.js';
+import type { Admission, AdmissionCommand, AdmissionTransition, Offer } from './admission.js';
 
 export type AdmissionIgnored =
   | 'offer_taken'
@@ -51,7 +52,8 @@ export function passOn(offer: Offer, source: Source, at: EpochMs): Extract<Effec
     const base = { env: event.env, functionId: run.functionId, key, at };
     return { kind: 'command', key, command: { type: 'OfferRun', ...base, stage, offer: { ...offer, then }, source } };
   }
-  const command = skip === undefined ? run : ({ ...run, type: 'SkipRun', reason: skip } as const);
+  const command =
+    skip === undefined ? { ...run, source } : ({ ...run, source, type: 'SkipRun', reason: skip } as const);
   return { kind: 'command', key: run.runId, command };
 }
 

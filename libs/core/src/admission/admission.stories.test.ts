@@ -174,14 +174,14 @@ describe('a rate limit', () => {
 });
 
 describe('the end of the way', () => {
-  it('is the run, or one that is skipped where the function is paused', () => {
+  it('is the run, or one that is skipped where the function is paused, and says which record made it', () => {
     const source = { topic: 'events', partition: 0, offset: 0 } as const;
     const offer = offerOf(eventOf('a'));
-    expect(passOn(offer, source, START)).toEqual({ kind: 'command', key: 'run-a', command: offer.run });
+    expect(passOn(offer, source, START)).toEqual({ kind: 'command', key: 'run-a', command: { ...offer.run, source } });
     expect(passOn({ ...offer, skip: 'function_paused' }, source, START)).toEqual({
       kind: 'command',
       key: 'run-a',
-      command: { ...offer.run, type: 'SkipRun', reason: 'function_paused' },
+      command: { ...offer.run, source, type: 'SkipRun', reason: 'function_paused' },
     });
   });
 

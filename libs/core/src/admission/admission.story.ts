@@ -3,7 +3,8 @@ import type { FunctionConfig, FunctionVersion } from '../function/function.confi
 import { canonical } from '../json.js';
 import type { ScheduleRun } from '../run/run.commands.js';
 import type { EpochMs } from '../words.js';
-import type { Admission, AdmissionCommand, Offer, Source, Stage, StageOf } from './admission.js';
+import type { Source } from '../origin.js';
+import type { Admission, AdmissionCommand, Offer, Stage, StageOf } from './admission.js';
 import { decideAdmission } from './admission.decide.js';
 import type { AdmissionDecision } from './admission.decision.js';
 

@@ -1,3 +1,4 @@
+import type { Source } from '../origin.js';
 import type { InvokeParent, StoredEvent } from '../event/event.js';
 import type { RunFlow } from '../flow/flow.js';
 import type { ScheduleRun } from '../run/run.commands.js';
@@ -51,13 +52,6 @@ export interface Offer {
   readonly then: readonly Stage[];
   /** The function is paused: in the end it is recorded as skipped. */
   readonly skip?: 'function_paused';
-}
-
-/** Where an offer comes from: the record that made it. Of one origin offers come in order, so an older one has been here already. */
-export interface Source {
-  readonly topic: 'events' | 'commands';
-  readonly partition: number;
-  readonly offset: number;
 }
 
 interface AdmissionCommandBase {

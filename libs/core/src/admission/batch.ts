@@ -156,7 +156,7 @@ function idsOf({ chunks }: BatchBuffer): readonly string[] {
 /** The run of a batch. It starts at once, has no start timeout, and nothing cancels it. Contract 4, 11. */
 function runOf(buffer: BatchBuffer, run: ScheduleRun, at: EpochMs): ScheduleRun {
   const { batchId, event, chunks } = buffer;
-  const { startTimeoutMs: _startTimeoutMs, ...rest } = run;
+  const { startTimeoutMs: _startTimeoutMs, trace: _trace, ...rest } = run;
   const all = chunks.flat();
   return {
     ...rest,
@@ -168,5 +168,6 @@ function runOf(buffer: BatchBuffer, run: ScheduleRun, at: EpochMs): ScheduleRun 
     parents: all.flatMap(({ parent }) => (parent ? [parent] : [])),
     cancelOn: [],
     batchId,
+    ...(event.trace === undefined ? {} : { trace: event.trace }),
   };
 }

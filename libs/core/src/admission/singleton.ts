@@ -28,7 +28,7 @@ export function offerToSingleton(
     return {
       transitions: [{ type: 'SingletonSkipped', ...told, holder: other }],
       next: { ...base, kind: 'singleton', holder: other },
-      effects: [{ kind: 'command', key: runId, command: skipped(offer.run, other) }],
+      effects: [{ kind: 'command', key: runId, command: skipped({ ...offer.run, source: sourceAt(position) }, other) }],
     };
   }
   const cancel: readonly Effect[] =

@@ -13,7 +13,7 @@ export interface StoredEvent {
   readonly receivedAt: EpochMs;
   /** The event as functions see it: `{"data":{},"id":"","name":"","ts":0,"user":{}}`, plus `v` and `meta` when given. */
   readonly payload: Json;
-  /** Where it came from: `api`, `internal`, `invoke`, `cron`. */
+  /** Where it came from: `api`, `internal`, `invoke`, `cron`, `kafka`. */
   readonly source: string;
   /** Only on events that the server makes: what they are for. */
   readonly internal?: InternalEvent;

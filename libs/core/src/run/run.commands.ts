@@ -1,6 +1,7 @@
 import type { Env, EpochMs, Json } from '../words.js';
 import type { InvokeParent } from '../event/event.js';
 import type { RunFlow, Waited } from '../flow/flow.js';
+import type { Source } from '../origin.js';
 import type { Op, Outcome, StepFault } from './run.ops.js';
 
 interface CommandBase {
@@ -50,6 +51,10 @@ export interface ScheduleRun extends CommandBase {
   readonly batchId?: string;
   /** Keys and priority, as evaluated for the event. */
   readonly flow?: RunFlow;
+  /** W3C trace context of the event; of a batch, of its first one. */
+  readonly trace?: string;
+  /** The record that made it. Commands from before it was noted have none. */
+  readonly source?: Source;
 }
 
 /** Why a run never runs. Contract 16. */

@@ -137,6 +137,7 @@ function create(command: ScheduleRun | SkipRun): Draft {
     ...(command.cron === undefined ? {} : { cron: command.cron }),
     ...(command.batchId === undefined ? {} : { batchId: command.batchId }),
     ...(command.flow === undefined ? {} : { flow: command.flow }),
+    ...(command.trace === undefined ? {} : { trace: command.trace }),
   };
   return new Draft(scheduled(command.runId, command.env, first), at, [first]);
 }

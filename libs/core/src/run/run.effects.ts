@@ -235,6 +235,17 @@ function event(
 ): Effect {
   return {
     kind: 'event',
-    event: { internalId, env: run.env, id, name, ts: at, receivedAt: at, payload, source: 'internal', internal },
+    event: {
+      internalId,
+      env: run.env,
+      id,
+      name,
+      ts: at,
+      receivedAt: at,
+      payload,
+      source: 'internal',
+      internal,
+      ...(run.trace === undefined ? {} : { trace: run.trace }),
+    },
   };
 }

@@ -24,6 +24,7 @@ export function scheduled(id: string, env: Env, t: Scheduled): Run {
     ...(t.cron === undefined ? {} : { cron: t.cron }),
     ...(t.batchId === undefined ? {} : { batchId: t.batchId }),
     ...(t.flow === undefined ? {} : { flow: t.flow }),
+    ...(t.trace === undefined ? {} : { trace: t.trace }),
     createdAt: t.at,
     startAt: t.startAt,
     maxAttempts: t.maxAttempts,

@@ -43,6 +43,7 @@ export function scheduleRun({ runId, fn, event, at, cron, parent, flow }: Schedu
     ...(startTimeoutMs === undefined ? {} : { startTimeoutMs }),
     ...(cron ? { cron: cronOf(event) } : {}),
     ...(flow === undefined ? {} : { flow }),
+    ...(event.trace === undefined ? {} : { trace: event.trace }),
   };
 }
 

@@ -72,6 +72,8 @@ export interface Run {
   readonly cron?: string;
   readonly batchId?: string;
   readonly flow?: RunFlow;
+  /** W3C trace context of the event. */
+  readonly trace?: string;
   readonly createdAt: EpochMs;
   readonly startAt: EpochMs;
   readonly startedAt?: EpochMs;

@@ -29,6 +29,8 @@ export type RunTransition =
       readonly batchId?: string;
       /** Keys and priority that stay with the run. */
       readonly flow?: RunFlow;
+      /** W3C trace context of the event. */
+      readonly trace?: string;
     }
   /** Recorded behind `RunScheduled`, under the same command: it never runs. */
   | { readonly type: 'RunSkipped'; readonly at: EpochMs; readonly reason: SkipReason; readonly blockedBy?: string }
