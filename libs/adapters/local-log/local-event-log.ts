@@ -106,10 +106,12 @@ export class LocalEventLog extends EventLog {
     }
   }
 
-  override append(records: readonly LogRecord[]): Promise<readonly Position[]> {
+  /** All records of a call are in or none are. */
+  override append(records: readonly LogRecord[], then: readonly LogRecord[] = []): Promise<readonly Position[]> {
     return new Promise((resolve, reject) => {
-      const entries = records.map((record) => {
+      const entries = [...records, ...then].map((record) => {
         this.topic(record.topic);
+        if ((record.partition ?? 0) !== 0) throw new TypeError(`there is no partition ${String(record.partition)}`);
         return encode(record);
       });
       if (this.closed || this.broken !== undefined) throw this.unavailable(this.broken);
@@ -122,14 +124,14 @@ export class LocalEventLog extends EventLog {
 
   override subscribe(
     topic: Topic,
-    from: Position | undefined,
+    from: readonly Position[] | undefined,
     handler: RecordHandler,
     options: SubscribeOptions = {},
   ): Promise<Subscription> {
     return new Promise((resolve) => {
       const local = this.topic(topic);
       const end = local.tail.end;
-      if (from && (from.partition !== 0 || from.offset > end)) {
+      if (from?.some(({ partition, offset }) => partition !== 0 || offset > end)) {
         throw new Fault('position_unknown', { topic, from, end: { partition: 0, offset: end } });
       }
       if (this.closed) throw this.unavailable(undefined);
@@ -141,16 +143,18 @@ export class LocalEventLog extends EventLog {
           dropTaken(local);
         },
       };
-      const subscriber = new LogSubscriber(source, from?.offset ?? 0, handler, options);
+      // Of no partition there is nothing to come.
+      const first = from === undefined ? 0 : (from[0]?.offset ?? Infinity);
+      const subscriber = new LogSubscriber(source, first, handler, options);
       local.subscribers.add(subscriber);
       resolve(subscriber);
     });
   }
 
-  override async read(topic: Topic, from: Position | undefined, limit: number): Promise<readonly PlacedRecord[]> {
+  override async read(topic: Topic, from: Position, limit: number): Promise<readonly PlacedRecord[]> {
     const { tail } = this.topic(topic);
-    if (limit < 1 || (from && from.partition !== 0)) return [];
-    for (let next = from?.offset ?? 0; next < tail.end;) {
+    if (limit < 1 || from.partition !== 0) return [];
+    for (let next = from.offset; next < tail.end;) {
       const page = await this.page(topic, next, tail.end, limit);
       if (page.records.length > 0) return page.records;
       next = page.next;
@@ -160,6 +164,10 @@ export class LocalEventLog extends EventLog {
 
   override ends(topic: Topic): Promise<readonly Position[]> {
     return new Promise((resolve) => resolve([{ partition: 0, offset: this.topic(topic).tail.end }]));
+  }
+
+  override partitionOf(): number {
+    return 0;
   }
 
   override async positionAt(topic: Topic, at: EpochMs): Promise<readonly Position[]> {

@@ -1,5 +1,6 @@
 import type { Position } from '#core/words.js';
 import type { LogRecord, PlacedRecord, Topic } from '#ports/event-log.port.js';
+import { upcast } from '#schemas/upcast.js';
 import type { Kind } from './record.kinds.js';
 
 /** A record with its body as it is stored; null is a tombstone. */
@@ -46,9 +47,11 @@ export function decode(topic: Topic, row: StoredRow, kind: Kind | undefined): Pl
   const body: unknown = text === null ? undefined : JSON.parse(text);
   const position: Position = { partition: 0, offset };
   const { type, schema, env } = kind;
-  return trace === null
-    ? { topic, key, type, schema, env, at, body, position }
-    : { topic, key, type, schema, env, at, body, trace, position };
+  return upcast(
+    trace === null
+      ? { topic, key, type, schema, env, at, body, position }
+      : { topic, key, type, schema, env, at, body, trace, position },
+  );
 }
 
 /** The UTF-8 size of what is kept of a record in memory, about. */

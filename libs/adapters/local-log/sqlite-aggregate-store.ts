@@ -1,7 +1,7 @@
 import type { StatementSync } from 'node:sqlite';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { EpochMs, Position } from '#core/words.js';
-import { AggregateStore, type AggregateWrite, type StoredAggregate } from '#ports/aggregate-store.port.js';
+import { AggregateStore, type AggregateWrite, type Shelf, type StoredAggregate } from '#ports/aggregate-store.port.js';
 import { ReaderPositions, type StateFile } from './state.file.js';
 
 /** Aggregates that `active` takes from the file at once. */
@@ -53,9 +53,9 @@ export class SqliteAggregateStore extends AggregateStore {
     this.leave = file.join();
   }
 
-  override load(space: string, id: string): Promise<StoredAggregate | undefined> {
+  override load(shelf: Shelf, id: string): Promise<StoredAggregate | undefined> {
     return this.file.read(() => {
-      const spaceId = this.spaces.get(space);
+      const spaceId = this.spaces.get(nameOf(shelf));
       if (spaceId === undefined) return undefined;
       const row = this.findActive.get(spaceId, id);
       if (row) return { id, state: String(row['state']) };
@@ -63,8 +63,8 @@ export class SqliteAggregateStore extends AggregateStore {
     });
   }
 
-  override async *active(space: string): AsyncIterable<StoredAggregate> {
-    const spaceId = this.spaces.get(space);
+  override async *active(shelf: Shelf): AsyncIterable<StoredAggregate> {
+    const spaceId = this.spaces.get(nameOf(shelf));
     if (spaceId === undefined) return;
     for (let last = ''; ; await turn()) {
       const rows = await this.file.read(() => this.page.all(spaceId, last, PAGE) as unknown as readonly ActiveRow[]);
@@ -75,8 +75,9 @@ export class SqliteAggregateStore extends AggregateStore {
     }
   }
 
-  override count(space: string): Promise<number> {
+  override count(shelf: Shelf): Promise<number> {
     return this.file.read(() => {
+      const space = nameOf(shelf);
       const spaceId = this.spaces.get(space);
       if (spaceId === undefined) return 0;
       const count = this.counts.get(space) ?? Number(this.countActive.get(spaceId)?.['n']);
@@ -96,8 +97,9 @@ export class SqliteAggregateStore extends AggregateStore {
     await this.file.write(
       () => {
         this.positions.advance(reader, next);
-        for (const [space, states] of Object.entries(writes)) {
+        for (const [kind, states] of Object.entries(writes)) {
           if (states.length === 0) continue;
+          const space = nameOf({ space: kind, partition: next.partition });
           const spaceId = this.spaces.get(space) ?? this.makeSpace(space, fresh);
           let change = 0;
           for (const write of states) change += this.put(spaceId, write, at);
@@ -133,15 +135,21 @@ export class SqliteAggregateStore extends AggregateStore {
     return id;
   }
 
-  override position(reader: string): Promise<Position | undefined> {
-    return this.file.read(() => this.positions.get(reader));
+  override position(reader: string, partition: number): Promise<Position | undefined> {
+    return this.file.read(() => this.positions.get(reader, partition));
   }
 
-  override prune(before: EpochMs): Promise<number> {
+  /** Of all partitions: what is old is old in each. */
+  override prune(_partition: number, before: EpochMs): Promise<number> {
     return this.file.prune('tombstones', 'space, id', before);
   }
 
   override close(): Promise<void> {
     return this.leave();
   }
+}
+
+/** Spaces of partitions are kept apart; those of the first have the plain name, which files of one partition have always had. */
+function nameOf({ space, partition }: Shelf): string {
+  return partition === 0 ? space : `${space}@${partition}`;
 }

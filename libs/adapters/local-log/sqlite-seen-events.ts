@@ -30,7 +30,12 @@ export class SqliteSeenEvents extends SeenEvents {
     this.leave = file.join();
   }
 
-  override first(env: Env, functionId: string, eventId: string): Promise<(SeenEvent & { at: EpochMs }) | undefined> {
+  override first(
+    _partition: number,
+    env: Env,
+    functionId: string,
+    eventId: string,
+  ): Promise<(SeenEvent & { at: EpochMs }) | undefined> {
     return this.file.read(() => {
       const scope = this.scopes.get(scopeOf(env, functionId));
       const row = scope === undefined ? undefined : this.find.get(scope, keyOf(eventId));
@@ -60,11 +65,11 @@ export class SqliteSeenEvents extends SeenEvents {
     );
   }
 
-  override position(): Promise<Position | undefined> {
-    return this.file.read(() => this.positions.get(READER));
+  override position(partition: number): Promise<Position | undefined> {
+    return this.file.read(() => this.positions.get(READER, partition));
   }
 
-  override prune(before: EpochMs): Promise<number> {
+  override prune(_partition: number, before: EpochMs): Promise<number> {
     return this.file.prune('seen', 'scope, event_id', before);
   }
 

@@ -59,14 +59,14 @@ describe('the state file', () => {
     const aggregates = new SqliteAggregateStore(file);
     const seen = new SqliteSeenEvents(file);
     await aggregates.commit('seen', at(7), {}, 1);
-    expect(await seen.position()).toBeUndefined();
+    expect(await seen.position(0)).toBeUndefined();
     await seen.commit([], at(3), 1);
     await aggregates.close();
     await aggregates.close();
-    expect(await seen.position()).toEqual(at(3));
+    expect(await seen.position(0)).toEqual(at(3));
     await seen.close();
     expect(file.db.isOpen).toBe(false);
-    await expect(seen.position()).rejects.toMatchObject({ code: 'state_unavailable' });
+    await expect(seen.position(0)).rejects.toMatchObject({ code: 'state_unavailable' });
   });
 
   it('may be deleted: nothing is known then, and no position', async () => {
@@ -75,8 +75,8 @@ describe('the state file', () => {
     await first.close();
     rmSync(dir.file('state.db'));
     const second = new SqliteAggregateStore(StateFile.open(dir));
-    expect(await second.position('desk')).toBeUndefined();
-    expect(await second.load('run', 'a')).toBeUndefined();
+    expect(await second.position('desk', 0)).toBeUndefined();
+    expect(await second.load({ space: 'run', partition: 0 }, 'a')).toBeUndefined();
     await second.close();
   });
 
@@ -85,7 +85,7 @@ describe('the state file', () => {
     const store = new SqliteAggregateStore(file);
     const writes = Array.from({ length: 12_000 }, (_, n) => ({ id: `run ${n}`, state: null }));
     await store.commit('desk', at(1), { run: writes }, 1);
-    expect(await store.prune(2)).toBe(12_000);
+    expect(await store.prune(0, 2)).toBe(12_000);
     await store.close();
   });
 
@@ -102,11 +102,11 @@ describe('the state file', () => {
       2,
     );
     await expect(large).rejects.toMatchObject({ code: 'state_unavailable' });
-    expect(await store.position('desk')).toEqual(at(1));
-    expect(await store.load('run', 'a')).toEqual({ id: 'a', state: 'x' });
+    expect(await store.position('desk', 0)).toEqual(at(1));
+    expect(await store.load({ space: 'run', partition: 0 }, 'a')).toEqual({ id: 'a', state: 'x' });
     file.db.exec('PRAGMA max_page_count = 1000000');
     await store.commit('desk', at(2), { late: [{ id: 'b', state: 'z' }] }, 2);
-    expect(await store.load('late', 'b')).toEqual({ id: 'b', state: 'z' });
+    expect(await store.load({ space: 'late', partition: 0 }, 'b')).toEqual({ id: 'b', state: 'z' });
     await store.close();
   });
 

@@ -148,7 +148,6 @@ export class StateFile {
 /** Where the readers of a store stand. */
 export class ReaderPositions {
   private readonly find;
-  private readonly first;
   private readonly put;
 
   constructor(
@@ -156,18 +155,15 @@ export class ReaderPositions {
     private readonly store: string,
   ) {
     this.find = db.prepare('SELECT next FROM readers WHERE store = ? AND reader = ? AND partition = ?');
-    this.first = db.prepare(
-      'SELECT partition, next FROM readers WHERE store = ? AND reader = ? ORDER BY partition LIMIT 1',
-    );
     this.put = db.prepare(
       `INSERT INTO readers (store, reader, partition, next) VALUES (?, ?, ?, ?)
        ON CONFLICT DO UPDATE SET next = excluded.next`,
     );
   }
 
-  get(reader: string): Position | undefined {
-    const row = this.first.get(this.store, reader);
-    return row && { partition: Number(row['partition']), offset: Number(row['next']) };
+  get(reader: string, partition: number): Position | undefined {
+    const row = this.find.get(this.store, reader, partition);
+    return row && { partition, offset: Number(row['next']) };
   }
 
   /** To be called within the transaction of what the position reflects. @throws position_stale when a later one is there */

@@ -4,7 +4,7 @@ import { History } from '#ports/history.port.js';
 /** History where it was switched off: every question is answered with why there is no answer. */
 export class HistoryOff extends History {
   override append = off;
-  override position = off;
+  override positions = off;
   override events = off;
   override event = off;
   override runs = off;

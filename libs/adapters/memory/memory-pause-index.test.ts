@@ -1,11 +1,13 @@
 import { describe, expect, it } from 'vitest';
 import type { Pause } from '#ports/pause-index.port.js';
-import { aCandidate, aPause, pauseIndexContract } from '#testkit/contracts/pause-index.contract.js';
+import { aCandidate, aPause, matched, pauseIndexContract } from '#testkit/contracts/pause-index.contract.js';
 import { MemoryPauseIndex } from './memory-pause-index.js';
 
-pauseIndexContract('MemoryPauseIndex', () =>
-  Promise.resolve({ index: new MemoryPauseIndex(), dispose: () => Promise.resolve() }),
-);
+pauseIndexContract('MemoryPauseIndex', async () => {
+  const index = new MemoryPauseIndex();
+  await index.restored(0);
+  return { index, restore: () => index.restored(0), dispose: () => Promise.resolve() };
+});
 
 describe('MemoryPauseIndex', () => {
   /** Pauses that tell how often a match looks at one. */
@@ -42,8 +44,8 @@ describe('MemoryPauseIndex', () => {
     await index.add(pauses);
     seen.looks = 0;
     const event = { id: 'id-7777', kind: 'paid', n: 5 };
-    expect((await index.match(aCandidate(event))).map(({ id }) => id)).toEqual(['p7777']);
-    expect(await index.match(aCandidate({ ...event, id: 'other' }))).toEqual([]);
+    expect((await matched(index, aCandidate(event))).map(({ id }) => id)).toEqual(['p7777']);
+    expect(await matched(index, aCandidate({ ...event, id: 'other' }))).toEqual([]);
     expect(seen.looks).toBeLessThanOrEqual(3);
   });
 
@@ -55,7 +57,7 @@ describe('MemoryPauseIndex', () => {
     }));
     await index.add(pauses);
     seen.looks = 0;
-    expect(await index.match(aCandidate({ n: 5 }))).toEqual([]);
+    expect(await matched(index, aCandidate({ n: 5 }))).toEqual([]);
     expect(seen.looks).toBe(0);
     expect(await index.size()).toBe(1_000);
   });
@@ -63,7 +65,7 @@ describe('MemoryPauseIndex', () => {
   it('leaves the event unparsed when no wait asks for it', async () => {
     const index = new MemoryPauseIndex();
     await index.add([aPause('a')]);
-    expect(await index.match(aCandidate({}, { payload: 'no JSON' }))).toHaveLength(1);
+    expect(await matched(index, aCandidate({}, { payload: 'no JSON' }))).toHaveLength(1);
   });
 
   it('says which record it cannot read, and is as it was', async () => {
@@ -75,7 +77,7 @@ describe('MemoryPauseIndex', () => {
     });
     expect(await index.size()).toBe(0);
     await index.add([aPause('a', { expression: 'async.data.id == 1' })]);
-    await expect(index.match(aCandidate({}, { payload: 'no JSON' }))).rejects.toMatchObject({
+    await expect(matched(index, aCandidate({}, { payload: 'no JSON' }))).rejects.toMatchObject({
       code: 'record_unreadable',
       data: { event: '01KE-CANDIDATE' },
     });
@@ -86,8 +88,8 @@ describe('MemoryPauseIndex', () => {
     const list = Array.from({ length: 2_000 }, (_, i) => i);
     const expression = 'async.data.n == 1 || event.data.list.exists(i, event.data.list.exists(j, i + j < 0))';
     await index.add([aPause('a', { expression, data: { list } })]);
-    expect(await index.match(aCandidate({ n: 1 }))).toHaveLength(1);
-    expect(await index.match(aCandidate({ n: 2 }))).toHaveLength(0);
+    expect(await matched(index, aCandidate({ n: 1 }))).toHaveLength(1);
+    expect(await matched(index, aCandidate({ n: 2 }))).toHaveLength(0);
   });
 
   it('keeps nothing of what is gone', async () => {

@@ -1,13 +1,17 @@
 import { offered, type Demand } from '#core/expression/expression.bind.js';
-import { Fault } from '#core/faults.js';
 import { planPause, type Arrived, type PausePlan } from '#core/match/pause.plan.js';
 import type { Env } from '#core/words.js';
 import { PauseIndex, type Candidate, type Pause } from '#ports/pause-index.port.js';
+import { isOpenTo, ParsedOnce, Triggers } from '#ports/pauses.js';
 
-/** Pauses of one process, by environment and event name, then by a value that the expression demands of a field. */
+/**
+ * Pauses of one process, by environment and event name, then by a value that the expression demands of a field. They are lost with the process
+ * alone, which puts them in again before it matches: a match waits for nothing.
+ */
 export class MemoryPauseIndex extends PauseIndex {
   private readonly entries = new Map<string, Entry>();
   private readonly shelves = new Map<string, Shelf>();
+  private readonly whole = new Set<number>();
 
   /** @throws record_unreadable when a trigger is no JSON; then nothing has been put in */
   override async add(pauses: readonly Pause[]): Promise<void> {
@@ -25,20 +29,40 @@ export class MemoryPauseIndex extends PauseIndex {
     return Promise.resolve();
   }
 
-  /** @throws record_unreadable when the payload is asked for and is no JSON */
-  override async match(candidate: Candidate): Promise<readonly Pause[]> {
+  /** @throws record_unreadable when a payload is asked for and is no JSON */
+  override match(candidates: readonly Candidate[]): Promise<readonly (readonly Pause[])[]> {
+    return new Promise((resolve) => resolve(candidates.map((candidate) => this.resolved(candidate))));
+  }
+
+  override size(): Promise<number> {
+    return Promise.resolve(this.entries.size);
+  }
+
+  override intact(partition: number): Promise<boolean> {
+    return Promise.resolve(this.whole.has(partition));
+  }
+
+  override restored(partition: number): Promise<void> {
+    this.whole.add(partition);
+    return Promise.resolve();
+  }
+
+  override clear(): Promise<void> {
+    this.entries.clear();
+    this.shelves.clear();
+    this.whole.clear();
+    return Promise.resolve();
+  }
+
+  private resolved(candidate: Candidate): readonly Pause[] {
     const shelf = this.shelves.get(shelfKey(candidate.env, candidate.name));
-    if (!shelf) return Promise.resolve([]);
+    if (!shelf) return [];
     const arrived = new ParsedOnce(candidate);
     const found: Pause[] = [];
     for (const { pause, holds } of shelf.candidates(arrived)) {
       if (isOpenTo(pause, candidate) && holds(arrived)) found.push(pause);
     }
-    return Promise.resolve(found);
-  }
-
-  override size(): Promise<number> {
-    return Promise.resolve(this.entries.size);
+    return found;
   }
 
   private shelf({ env, event }: Pause): Shelf {
@@ -137,10 +161,6 @@ class Shelf {
   }
 }
 
-function isOpenTo(pause: Pause, { receivedAt, internalId }: Candidate): boolean {
-  return pause.since <= receivedAt && receivedAt < pause.until && !pause.notEvents.includes(internalId);
-}
-
 function shelfKey(env: Env, event: string): string {
   return `${env}\n${event}`;
 }
@@ -152,38 +172,4 @@ function fieldKey(path: readonly string[]): string {
 /** Numbers that are equal have one text: there is one kind of number in JSON, and no text for -0 but 0. */
 function valueKey(value: Demand['value']): string {
   return `${typeof value} ${String(value)}`;
-}
-
-/** The event, parsed when it is first asked for. */
-class ParsedOnce implements Arrived {
-  private parsed: { readonly value: unknown } | undefined;
-
-  constructor(private readonly candidate: Candidate) {}
-
-  get at(): number {
-    return this.candidate.receivedAt;
-  }
-
-  get value(): unknown {
-    this.parsed ??= { value: parse(this.candidate.payload, { event: this.candidate.internalId }) };
-    return this.parsed.value;
-  }
-}
-
-/** The pauses of a run come together and have one trigger. */
-class Triggers {
-  private last: { readonly text: string; readonly value: unknown } | undefined;
-
-  of({ id, trigger }: Pause): unknown {
-    if (this.last?.text !== trigger) this.last = { text: trigger, value: parse(trigger, { pause: id }) };
-    return this.last.value;
-  }
-}
-
-function parse(text: string, data: Readonly<Record<string, unknown>>): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new Fault('record_unreadable', data, { cause });
-  }
 }

@@ -4,13 +4,14 @@ import type { Backlog, Lease, QueueCounts, QueuedItem, RunSlot, WorkItem } from 
 import { Fault } from '#core/faults.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { Ids } from '#ports/ids.port.js';
-import { WorkQueue } from '#ports/work-queue.port.js';
+import { WorkQueue, type QueueChange, type ThrottleState } from '#ports/work-queue.port.js';
 
 /** The queue of one process: the model of `core/flow`, those who wait for an item, and an alarm for when time alone lets one go. */
 export class MemoryWorkQueue extends WorkQueue {
-  private readonly model = new FlowModel();
+  private model = new FlowModel();
   /** The longest waiting first. */
   private readonly claimers = new Set<(lease: Lease) => void>();
+  private readonly revisions = new Map<string, number>();
   private alarm: { readonly at: number; readonly cancel: () => void } | undefined;
 
   constructor(
@@ -61,7 +62,9 @@ export class MemoryWorkQueue extends WorkQueue {
     return this.serve();
   }
 
-  override limits(functionId: string, limits: FunctionLimits | undefined): Promise<void> {
+  override limits(functionId: string, limits: FunctionLimits | undefined, revision = 0): Promise<void> {
+    if (revision < (this.revisions.get(functionId) ?? 0)) return Promise.resolve();
+    this.revisions.set(functionId, revision);
     this.model.limits(functionId, limits, this.clock.now());
     return this.serve();
   }
@@ -76,9 +79,37 @@ export class MemoryWorkQueue extends WorkQueue {
     return this.serve();
   }
 
-  override throttled(states: readonly { readonly key: string; readonly tat: number }[]): Promise<void> {
+  override throttled(states: readonly ThrottleState[]): Promise<void> {
     this.model.throttled(states);
     return this.serve();
+  }
+
+  /** It ends with the process that holds it, so whoever settles has put out everything before. */
+  override settle({ withdraw, vacate, occupy, throttled, enqueue }: QueueChange): Promise<void> {
+    this.model.withdraw(withdraw);
+    this.model.vacate(vacate);
+    this.model.occupy(occupy);
+    this.model.throttled(throttled);
+    this.model.enqueue(enqueue, this.clock.now(), this.leaseMs);
+    return this.serve();
+  }
+
+  override reflects(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
+  override restore(_partition: number, part: QueueChange): Promise<void> {
+    return this.settle(part);
+  }
+
+  override restored(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  override clear(): Promise<void> {
+    this.model = new FlowModel();
+    this.revisions.clear();
+    return Promise.resolve();
   }
 
   override counts(functionId?: string): Promise<QueueCounts> {
