@@ -10,6 +10,7 @@ import { SqliteSeenEvents } from '#adapters/local-log/sqlite-seen-events.js';
 import { StateFile } from '#adapters/local-log/state.file.js';
 import { MemoryPauseIndex } from '#adapters/memory/memory-pause-index.js';
 import { MemoryWorkQueue } from '#adapters/memory/memory-work-queue.js';
+import { SoleOwnership } from '#adapters/memory/sole-ownership.js';
 import type { StoredEvent } from '#core/event/event.js';
 import type { FunctionConfig, FunctionVersion } from '#core/function/function.config.js';
 import { canonical } from '#core/json.js';
@@ -19,18 +20,26 @@ import { isEnded } from '#core/run/run.state.js';
 import type { PlacedTransition } from '#core/run/run.transitions.js';
 import { DEFAULT_ENV } from '#core/words.js';
 import { LogCatalog } from '#platform/log-catalog.js';
+import { LogLetterbox } from '#platform/log-letterbox.js';
 import type { EventLog, PlacedRecord } from '#ports/event-log.port.js';
 import { recordOfEvent } from '#ports/records.js';
 import { ManualClock } from '#testkit/manual-clock.js';
 import { SeededIds } from '#testkit/seeded-ids.js';
+import type { Desk } from './desk/desk.js';
+import type { Scribe } from './desk/scribe.js';
+import type { PartitionRunner } from './partition-runner.js';
 import { Runner } from './runner.js';
 
-const silent = {
-  debug: () => undefined,
-  info: () => undefined,
-  warn: () => undefined,
-  error: (data: object, sentence: string) => failures.push(`${sentence} ${String((data as { err?: unknown }).err)}`),
-};
+/** Notes what goes wrong in a process for as long as it lives. */
+class Failures {
+  dead = false;
+  readonly debug = () => undefined;
+  readonly info = () => undefined;
+  readonly warn = () => undefined;
+  readonly error = (data: object, sentence: string) => {
+    if (!this.dead) failures.push(`${sentence} ${String((data as { err?: unknown }).err)}`);
+  };
+}
 let failures: string[] = [];
 
 type Script = (view: { steps: ReadonlyMap<string, string>; target: string; plan: boolean; attempt: number }) => Op[];
@@ -48,6 +57,8 @@ class World {
   private events = 0;
   private appending = 0;
   log!: EventLog;
+  logger!: Failures;
+  letterbox!: LogLetterbox;
   runner!: Runner;
   queue!: MemoryWorkQueue;
   pauses!: MemoryPauseIndex;
@@ -61,12 +72,13 @@ class World {
 
   async open(): Promise<this> {
     const { clock, ids } = this;
+    this.logger = new Failures();
     this.dir = openDataDir(this.path, { create: true });
     this.log = LocalEventLog.open(this.dir, { clock });
     const append = this.log.append.bind(this.log);
-    this.log.append = (records) => {
+    this.log.append = (...records) => {
       this.appending++;
-      return append(records).finally(() => this.appending--);
+      return append(...records).finally(() => this.appending--);
     };
     const state = StateFile.open(this.dir);
     this.queue = new MemoryWorkQueue(clock, ids, 1e12); // The clock is turned while calls are under way.
@@ -91,14 +103,26 @@ class World {
     const aggregates = new SqliteAggregateStore(state);
     const seen = new SqliteSeenEvents(state);
     this.stores = [aggregates, seen];
+    this.letterbox = await LogLetterbox.open(log, clock, ids);
+    const { letterbox, checkpointMs } = this;
     this.runner = new Runner(
-      { log, aggregates, seen, queue, pauses, catalog, clock, ids, logger: silent },
-      { checkpointMs: this.checkpointMs },
+      { log, aggregates, seen, queue, pauses, catalog, letterbox, clock, logger: this.logger },
+      new SoleOwnership(1),
+      { checkpointMs },
     );
     await this.runner.open();
     this.stop = new AbortController();
     this.workers = Array.from({ length: 4 }, () => this.work(this.stop.signal));
     return this;
+  }
+
+  /** The one partition of the log. */
+  get served(): PartitionRunner {
+    return this.runner.served[0] as PartitionRunner;
+  }
+
+  get desk(): { readonly parts: { readonly scribe: Scribe }; save(): Promise<void> } {
+    return (this.served as unknown as { desk: Desk }).desk as never;
   }
 
   private async work(signal: AbortSignal): Promise<void> {
@@ -119,7 +143,7 @@ class World {
             this.executed.set(`${run.id}/${op.id}`, (this.executed.get(`${run.id}/${op.id}`) ?? 0) + 1);
         if (signal.aborted) return;
         const at = this.clock.now();
-        await this.runner.letterbox.post([
+        await this.letterbox.post([
           {
             key: run.id,
             command: {
@@ -144,7 +168,9 @@ class World {
   async kill(): Promise<void> {
     this.stop.abort();
     await Promise.all(this.workers);
-    for (const subscription of (this.runner as unknown as { subscriptions: { close(): Promise<void> }[] })
+    this.logger.dead = true;
+    this.desk.parts.scribe.stop();
+    for (const subscription of (this.served as unknown as { subscriptions: { close(): Promise<void> }[] })
       .subscriptions)
       await subscription.close();
     this.clock.silence();
@@ -211,12 +237,13 @@ class World {
     const { running, ready } = await this.queue.counts();
     const [commands] = await this.log.ends('commands');
     const [events] = await this.log.ends('events');
-    const taken = (await this.runner.taken())?.offset ?? 0;
-    const { next, folding } = this.runner.desk as unknown as { next: { offset: number }; folding: boolean };
+    const taken = (await this.served.taken())?.offset ?? 0;
+    const { next, folding } = this.desk as unknown as { next: { offset: number }; folding: boolean };
     return (
       this.appending === 0 &&
       running + ready === 0 &&
       !folding &&
+      this.desk.parts.scribe.behind === 0 &&
       commands?.offset === next.offset &&
       events?.offset === taken
     );
@@ -373,8 +400,8 @@ describe('the runner', () => {
     await w.send('go');
     const [end] = await w.ended(1);
     const runId = end?.runId ?? '';
-    await w.runner.desk.save(); // Its state goes from the store: what is over is needed no more.
-    const late = await w.runner.letterbox.ask(runId, {
+    await w.desk.save(); // Its state goes from the store: what is over is needed no more.
+    const late = await w.letterbox.ask(runId, {
       type: 'CancelRun',
       runId,
       env: DEFAULT_ENV,

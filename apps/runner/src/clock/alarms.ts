@@ -50,16 +50,22 @@ export class Alarms {
   /** Posts what is due; what cannot be posted now is posted a little later. Each debounce and batch by itself: no other waits for it. */
   ring(due: readonly Alarm[]): void {
     const [gathered, others] = [due.filter(isAdmission), due.filter(isOther)];
-    if (others.length > 0) void this.sure(others.length, () => others.flatMap((alarm) => this.command(alarm) ?? []));
-    for (const alarm of gathered) void this.sure(1, () => this.fire(alarm));
+    if (others.length > 0) void this.sure(others, () => others.flatMap((alarm) => this.command(alarm) ?? []));
+    for (const alarm of gathered) void this.sure([alarm], () => this.fire(alarm));
   }
 
-  private async sure(timers: number, made: () => readonly Addressed[] | Promise<readonly Addressed[]>): Promise<void> {
+  private async sure(
+    due: readonly Alarm[],
+    made: () => readonly Addressed[] | Promise<readonly Addressed[]>,
+  ): Promise<void> {
     try {
       await this.letterbox.post(await made());
     } catch (error) {
-      this.logger.warn({ err: error, timers }, 'timers could not be posted; trying again');
-      this.clock.at(this.clock.now() + AGAIN_MS, () => void this.sure(timers, made));
+      const [first] = due;
+      const whose =
+        due.length === 1 && first?.kind === 'run' ? { runId: first.runId, functionId: first.functionId } : {};
+      this.logger.warn({ err: error, ...whose, timers: due.length }, 'timers could not be posted; trying again');
+      this.clock.at(this.clock.now() + AGAIN_MS, () => void this.sure(due, made));
     }
   }
 

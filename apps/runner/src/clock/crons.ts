@@ -14,11 +14,13 @@ export class Crons {
     private readonly catalog: Catalog,
     private readonly clock: Clock,
     private readonly logger: Logger,
+    /** Whether an aggregate is of the partition that this is for. */
+    private readonly isOurs: (key: string) => boolean,
   ) {}
 
   /** Arms everything once more (harmless where it is armed) and follows the catalog from then on. */
   async open(): Promise<void> {
-    await this.letterbox.post(this.catalog.allFunctions().flatMap((fn) => this.arm(fn)));
+    await this.letterbox.post(this.ours(this.catalog.allFunctions().flatMap((fn) => this.arm(fn))));
     this.stop = this.catalog.onChange((now, before) => this.follow(now, before));
   }
 
@@ -35,7 +37,11 @@ export class Crons {
       return { key: cronKey(env, functionId, cron), command: { type: 'DisarmCron', env, functionId, cron, at } };
     });
     if (now.archivedAt === undefined) commands.push(...this.arm(now));
-    this.post(commands);
+    this.post(this.ours(commands));
+  }
+
+  private ours(commands: readonly Addressed[]): readonly Addressed[] {
+    return commands.filter(({ key }) => this.isOurs(key));
   }
 
   private post(commands: readonly Addressed[]): void {

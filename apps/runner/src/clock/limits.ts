@@ -13,6 +13,14 @@ import type { WorkQueue } from '#ports/work-queue.port.js';
 
 const PAGE = 500;
 
+export interface LimitsOptions {
+  readonly partition: number;
+  /** Whether it is this partition that keeps the queue's numbers of the function: each has one that does. */
+  readonly keeps: (functionId: string) => boolean;
+  /** Brings the stored runs up to now. */
+  readonly save: () => Promise<void>;
+}
+
 /** Carries changed numbers of a function to what is under way: limits to the queue, timeouts and the word to stop to its runs. Contract 29, 9. */
 export class Limits {
   private stop: (() => void) | undefined;
@@ -24,12 +32,12 @@ export class Limits {
     private readonly queue: WorkQueue,
     private readonly clock: Clock,
     private readonly logger: Logger,
-    /** Brings the stored runs up to now. */
-    private readonly save: () => Promise<void>,
+    private readonly options: LimitsOptions,
   ) {}
 
   async open(): Promise<void> {
-    for (const fn of this.catalog.allFunctions()) await this.queue.limits(fn.id, numbersOf(fn));
+    const revision = this.catalog.revision();
+    for (const fn of this.catalog.allFunctions()) await this.number(fn, revision);
     this.stop = this.catalog.onChange((now, before) => {
       this.follow(now, before).catch((error: unknown) =>
         this.logger.error({ err: error, functionId: now.id }, 'changed limits did not reach the runs under way'),
@@ -47,7 +55,7 @@ export class Limits {
   }
 
   private async follow(now: FunctionVersion, before: FunctionVersion | undefined): Promise<void> {
-    await this.queue.limits(now.id, numbersOf(now));
+    await this.number(now, this.catalog.revision());
     if (now.paused?.running === 'cancel' && before?.paused?.at !== now.paused.at) await this.cancelRuns(now);
     const { startMs, finishMs } = now.config.timeouts;
     if (!before || (before.config.timeouts.startMs === startMs && before.config.timeouts.finishMs === finishMs)) return;
@@ -56,6 +64,10 @@ export class Limits {
       ...(finishMs === undefined ? {} : { finishTimeoutMs: finishMs }),
     };
     await this.toRuns(now, (run, at) => ({ type: 'ReviewTimeouts', runId: run.id, env: run.env, at, ...timeouts }));
+  }
+
+  private async number(fn: FunctionVersion, revision: number): Promise<void> {
+    if (this.options.keeps(fn.id)) await this.queue.limits(fn.id, numbersOf(fn), revision);
   }
 
   /** Those that were there when it was paused. */
@@ -71,10 +83,10 @@ export class Limits {
     fn: FunctionVersion,
     commandFor: (run: Run, at: EpochMs) => RunCommand | undefined,
   ): Promise<void> {
-    await this.save();
+    await this.options.save();
     const at = this.clock.now();
     let commands: Addressed[] = [];
-    for await (const { id, state } of this.runs.active('run')) {
+    for await (const { id, state } of this.runs.active({ space: 'run', partition: this.options.partition })) {
       if (state === null || !state.includes(fn.id)) continue;
       const run = JSON.parse(state) as Run;
       const command = run.functionId === fn.id ? commandFor(run, at) : undefined;

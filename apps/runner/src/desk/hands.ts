@@ -1,15 +1,26 @@
 import type { Run } from '#core/run/run.state.js';
 import type { CronState } from '#core/cron/cron.aggregate.js';
 import { settlement } from '#core/run/run.owed.js';
+import type { Position } from '#core/words.js';
 import type { Pause, PauseIndex } from '#ports/pause-index.port.js';
-import type { RunSlot, WorkItem, WorkQueue } from '#ports/work-queue.port.js';
+import type { RunView, RunViews } from '#ports/run-views.port.js';
+import type { QueueChange, RunSlot, Stretch, WorkItem, WorkQueue } from '#ports/work-queue.port.js';
 import type { Timers } from '../clock/timers.js';
 import type { Alarm } from '../clock/alarms.js';
 import type { Aggregate, AnyRoom, OwedItem } from './room.js';
 
+/** Where hands put things. */
+export interface Reach {
+  readonly queue: WorkQueue;
+  readonly pauses: PauseIndex;
+  /** Absent: nobody outside this process looks at its runs. */
+  readonly views?: RunViews | undefined;
+}
+
 /**
- * Puts out what is owed and takes back what is no longer owed. Gathers over a batch, then goes out in an order that loses nothing:
- * pauses before the work that may answer them.
+ * Puts out what is owed and takes back what is no longer owed. Gathers over a batch, then goes out in an order that loses nothing: pauses
+ * before the work that may answer them, a run before its work. What does not get out stays gathered; nothing is gathered
+ * while a flush is under way.
  */
 export class Hands {
   private readonly workOut = new Map<string, WorkItem>();
@@ -19,10 +30,10 @@ export class Hands {
   private readonly throttles = new Map<string, number>();
   private readonly pausesOut = new Map<string, Pause>();
   private readonly pausesBack = new Set<string>();
+  private readonly shown = new Map<string, RunView>();
 
   constructor(
-    private readonly queue: WorkQueue,
-    private readonly pauses: PauseIndex,
+    private readonly reach: Reach,
     private readonly timers: Timers<Alarm>,
   ) {}
 
@@ -38,18 +49,70 @@ export class Hands {
     for (const item of out) this.putOut(id, state, item);
   }
 
-  async flush(): Promise<void> {
-    if (this.workBack.size > 0) await this.queue.withdraw(drain(this.workBack));
-    if (this.slotsBack.size > 0) await this.queue.vacate(drain(this.slotsBack));
-    if (this.slotsOut.size > 0) await this.queue.occupy(drainValues(this.slotsOut));
-    if (this.throttles.size > 0) {
-      const states = [...this.throttles].map(([key, tat]) => ({ key, tat }));
-      this.throttles.clear();
-      await this.queue.throttled(states);
+  /** The run as it stands goes out with the next flush. @param at the first command that it does not reflect */
+  show(run: Run, at: Position): void {
+    if (this.reach.views) this.shown.set(run.id, { run, at });
+  }
+
+  /** A watch that was put out for a run that needs none. */
+  unwatch(ids: readonly string[]): void {
+    for (const id of ids) {
+      this.pausesOut.delete(id);
+      this.pausesBack.add(id);
     }
-    if (this.pausesBack.size > 0) await this.pauses.remove(drain(this.pausesBack));
-    if (this.pausesOut.size > 0) await this.pauses.add(drainValues(this.pausesOut));
-    if (this.workOut.size > 0) await this.queue.enqueue(drainValues(this.workOut));
+  }
+
+  /** What changed by a stretch of commands. @throws state_unavailable: call it again; state_lost: everything is to be put out again */
+  async flush(stretch: Stretch): Promise<void> {
+    await this.prepare();
+    await this.reach.queue.settle(this.gathered(), stretch);
+    this.letGo();
+  }
+
+  /** A part of everything that a partition is owed. @throws state_unavailable: call it again */
+  async restore(partition: number): Promise<void> {
+    await this.prepare();
+    await this.reach.queue.restore(partition, this.gathered());
+    this.letGo();
+  }
+
+  /** What has been gathered is out already. Timers, which are set at once, stay. */
+  forget(): void {
+    this.letGo();
+    this.pausesOut.clear();
+    this.pausesBack.clear();
+    this.shown.clear();
+  }
+
+  private async prepare(): Promise<void> {
+    const { pauses, views } = this.reach;
+    if (this.pausesBack.size > 0) {
+      await pauses.remove([...this.pausesBack]);
+      this.pausesBack.clear();
+    }
+    if (this.pausesOut.size > 0) {
+      await pauses.add([...this.pausesOut.values()]);
+      this.pausesOut.clear();
+    }
+    if (views && this.shown.size > 0) {
+      await views.show([...this.shown.values()]);
+      this.shown.clear();
+    }
+  }
+
+  private gathered(): QueueChange {
+    return {
+      withdraw: [...this.workBack],
+      vacate: [...this.slotsBack],
+      occupy: [...this.slotsOut.values()],
+      throttled: [...this.throttles].map(([key, tat]) => ({ key, tat })),
+      enqueue: [...this.workOut.values()],
+    };
+  }
+
+  private letGo(): void {
+    for (const gathered of [this.workBack, this.slotsBack, this.slotsOut, this.throttles, this.workOut])
+      gathered.clear();
   }
 
   private takeBack(item: OwedItem): void {
@@ -58,8 +121,7 @@ export class Hands {
         if (!this.workOut.delete(item.id)) this.workBack.add(item.id);
         return;
       case 'pause':
-        this.pausesOut.delete(item.id);
-        this.pausesBack.add(item.id);
+        this.unwatch([item.id]);
         return;
       case 'slot':
         this.slotsOut.delete(item.runId);
@@ -142,16 +204,4 @@ export function pause(run: Run, { id, pause: owed }: Extract<OwedItem, { kind: '
     until: owed.until,
     notEvents: run.eventIds,
   };
-}
-
-function drain(set: Set<string>): string[] {
-  const all = [...set];
-  set.clear();
-  return all;
-}
-
-function drainValues<T>(map: Map<string, T>): T[] {
-  const all = [...map.values()];
-  map.clear();
-  return all;
 }

@@ -2,6 +2,7 @@ import type { IntakeTransition, PlacedDecision } from '#core/admission/admission
 import { passOn, tellInvokers } from '#core/admission/admission.decision.js';
 import { planAdmission, type AdmissionRequest } from '#core/admission/admission.plan.js';
 import type { Command } from '#core/effects.js';
+import { Fault } from '#core/faults.js';
 import type { InternalEvent, InvokeParent, StoredEvent } from '#core/event/event.js';
 import { derivedUlid } from '#core/event/event.ids.js';
 import { viewOf, type EventView } from '#core/flow/flow.of-run.js';
@@ -28,7 +29,11 @@ interface Arrival {
   readonly event: StoredEvent;
   readonly view: EventView;
   readonly position: Position;
+  /** Of the runs that it starts. */
+  readonly watches: Pause[];
 }
+
+const PAGE = 1_000;
 
 /** What a batch of events comes to. */
 class IntakeBatch {
@@ -58,6 +63,7 @@ export class Intake {
   private revision = -1;
 
   constructor(
+    private readonly partition: number,
     private readonly log: EventLog,
     private readonly seen: SeenEvents,
     private readonly pauses: PauseIndex,
@@ -68,17 +74,20 @@ export class Intake {
 
   /** Where to go on. */
   position(): Promise<Position | undefined> {
-    return this.seen.position();
+    return this.seen.position(this.partition);
   }
 
   async take(batch: readonly PlacedRecord[]): Promise<void> {
     const out = new IntakeBatch();
-    for (const record of batch) {
+    for (const record of batch as readonly Placed<PlacedRecord<StoredEvent>>[]) {
       try {
-        await this.one(record as Placed<PlacedRecord<StoredEvent>>, out);
+        await this.one(record, out);
       } catch (error) {
+        // A store that is away says nothing about the event.
+        if (error instanceof Fault && error.blame !== 'us') throw error;
         out.records.push(recordOfDeadLetter(deadLetter(record, 'intake', error), record.env, this.clock.now()));
-        this.logger.error({ err: error, offset: record.position.offset }, 'event set aside: it cannot be processed');
+        const about = { err: error, topic: record.topic, ...record.position, event: record.body?.internalId };
+        this.logger.error(about, 'event set aside: it cannot be processed');
       }
     }
     if (out.records.length > 0) await this.log.append(out.records);
@@ -91,14 +100,50 @@ export class Intake {
       );
   }
 
+  /**
+   * Remembers again which event ids have started runs, where that was lost: by the functions as they are now, from the events before
+   * `next`. Nothing is posted.
+   */
+  async remember(next: Position): Promise<void> {
+    const since = (await this.log.positionAt('events', this.clock.now() - LIMITS.idempotencyMs))[this.partition];
+    let from = since ?? next;
+    while (from.offset < next.offset) {
+      const page = await this.log.read('events', from, PAGE);
+      const last = page.at(-1);
+      if (!last) break;
+      const quiet = new IntakeBatch();
+      for (const record of page) {
+        if (record.position.offset >= next.offset) continue;
+        const known = record as Placed<PlacedRecord<StoredEvent>>;
+        // What cannot be processed now could not be then, and is among the dead letters.
+        await this.start(known, quiet).catch((error: unknown) => {
+          if (error instanceof Fault && error.blame !== 'us') throw error;
+        });
+      }
+      from = { ...last.position, offset: Math.min(next.offset, last.position.offset + 1) };
+      await this.seen.commit([...quiet.entries.values()], from, this.clock.now());
+    }
+    await this.seen.commit([], next, this.clock.now());
+  }
+
   private async one(record: PlacedRecord<StoredEvent>, out: IntakeBatch): Promise<void> {
     const event = record.body;
     if (!event) return;
-    const arrival: Arrival = { event, view: viewOf(event.payload), position: record.position };
+    const watches = await this.start(record, out);
+    // A cancelling event may stand right behind this one: the watch must not wait for the desk.
+    if (watches.length > 0) await this.pauses.add(watches);
+    await this.match(event, out);
+  }
+
+  /** What the event starts. @returns the watches of the runs that are scheduled at once */
+  private async start(record: PlacedRecord<StoredEvent>, out: IntakeBatch): Promise<readonly Pause[]> {
+    const event = record.body;
+    if (!event) return [];
+    const arrival: Arrival = { event, view: viewOf(event.payload), position: record.position, watches: [] };
     const invoke = event.internal?.kind === 'invoke' ? event.internal : undefined;
     if (invoke) await this.invoke(arrival, invoke, out);
     else await this.trigger(arrival, out);
-    await this.match(event, out);
+    return arrival.watches;
   }
 
   private async trigger(arrival: Arrival, out: IntakeBatch): Promise<void> {
@@ -136,7 +181,7 @@ export class Intake {
   /** The event wants a run of the function: it goes on to what it has to pass, or is a run at once. Contract 4. */
   private async offer(
     fn: FunctionVersion,
-    { event, view, position }: Arrival,
+    { event, view, position, watches }: Arrival,
     out: IntakeBatch,
     origin: Pick<AdmissionRequest, 'cron' | 'parent'> = {},
   ): Promise<void> {
@@ -159,9 +204,7 @@ export class Intake {
     const { key, command } = passOn(plan.offer, { topic: 'events', ...position }, at);
     out.post(key, command);
     if (command.type !== 'ScheduleRun') return;
-    // A cancelling event may stand right behind this one: the watch must not wait for the desk.
-    const watches = command.cancelOn.map((watch, index): Pause => watchOf(command, watch, index));
-    if (watches.length > 0) await this.pauses.add(watches);
+    watches.push(...command.cancelOn.map((watch, index): Pause => watchOf(command, watch, index)));
   }
 
   /** The step that invoked the function hears at once that nothing comes of it. */
@@ -194,7 +237,7 @@ export class Intake {
 
   /** The delivery that started this function under this event id less than a day before. */
   private async remembered(fn: FunctionVersion, event: StoredEvent, eventId: string): Promise<SeenEvent | undefined> {
-    const first = await this.seen.first(event.env, fn.id, eventId);
+    const first = await this.seen.first(this.partition, event.env, fn.id, eventId);
     if (!first || first.at >= event.receivedAt - LIMITS.idempotencyMs) return first;
     // Its day is over, and the next round of pruning has yet to come: it must make room for this one.
     await this.prune();
@@ -203,7 +246,8 @@ export class Intake {
 
   private async match(event: StoredEvent, out: IntakeBatch): Promise<void> {
     const { env, name, internalId, receivedAt, payload } = event;
-    for (const pause of await this.pauses.match({ env, name, internalId, receivedAt, payload })) {
+    const [resolved = []] = await this.pauses.match([{ env, name, internalId, receivedAt, payload }]);
+    for (const pause of resolved) {
       const at = this.clock.now();
       const { runId, stepId } = pause;
       out.post(
@@ -226,7 +270,7 @@ export class Intake {
 
   /** Event ids are remembered for a day. */
   async prune(): Promise<void> {
-    await this.seen.prune(this.clock.now() - LIMITS.idempotencyMs);
+    await this.seen.prune(this.partition, this.clock.now() - LIMITS.idempotencyMs);
   }
 }
 

@@ -6,10 +6,15 @@ import { ADMISSION } from '../desk/rooms.js';
 
 const PAGE = 500;
 
-/** Asks each control whose time is over to be forgotten; whether it may be is decided in log order. */
-export async function forgetAdmissions(store: AggregateStore, letterbox: Letterbox, at: EpochMs): Promise<void> {
+/** Asks each control of a partition whose time is over to be forgotten; whether it may be is decided in log order. */
+export async function forgetAdmissions(
+  store: AggregateStore,
+  partition: number,
+  letterbox: Letterbox,
+  at: EpochMs,
+): Promise<void> {
   let commands: Addressed[] = [];
-  for await (const { id: key, state } of store.active(ADMISSION)) {
+  for await (const { id: key, state } of store.active({ space: ADMISSION, partition })) {
     // What stands for something has no such field: a batch need not be read for that.
     if (state === null || !state.includes('"until":')) continue;
     const { env, functionId, until = Infinity } = JSON.parse(state) as Admission;

@@ -1,6 +1,7 @@
 import { DEFAULT_ENV, type EpochMs, type Position } from '#core/words.js';
 import type { AggregateStore, AggregateWrite } from '#ports/aggregate-store.port.js';
 import type { EventLog, LogRecord } from '#ports/event-log.port.js';
+import type { Changed } from './changes.js';
 
 /** Where a rebuild starts when the stores are gone and old commands are, too. */
 export interface SnapshotMark {
@@ -10,12 +11,22 @@ export interface SnapshotMark {
   readonly events: Position | undefined;
 }
 
+/** What a record of `snapshots` says of an aggregate. */
+export interface SnapshotBody {
+  readonly space: string;
+  readonly id: string;
+  readonly state: string;
+  /** It reflects all commands before this offset. Records from before it was noted have none. */
+  readonly next?: number;
+}
+
 const MARK = 'mark';
 const PAGE = 500;
 
-/** Folded state of what is still active, on the log: what commands that are trimmed away had made of it. */
+/** Folded state of what is still active, on the log: what commands that are trimmed away, or would take long to fold, had made of it. */
 export class Snapshots {
   constructor(
+    private readonly partition: number,
     private readonly log: EventLog,
     private readonly store: AggregateStore,
     private readonly spaces: readonly string[],
@@ -23,7 +34,7 @@ export class Snapshots {
 
   /** Whether there are commands appended before `before`: they are about to be trimmed. */
   async due(before: EpochMs): Promise<boolean> {
-    const [oldest] = await this.log.read('commands', undefined, 1);
+    const [oldest] = await this.log.read('commands', { partition: this.partition, offset: 0 }, 1);
     return oldest !== undefined && oldest.at < before;
   }
 
@@ -32,59 +43,104 @@ export class Snapshots {
    * changes nothing.
    */
   async write(mark: SnapshotMark, at: EpochMs): Promise<void> {
-    const stale = await this.keys();
-    const page: LogRecord[] = [];
-    const put = async (record: LogRecord | undefined) => {
-      if (record) page.push(record);
-      if (page.length >= PAGE || !record) await this.log.append(page.splice(0));
-    };
+    const page = this.page(mark, at);
+    const stale = new Set((await readSnapshots(this.log, this.partition)).keys);
     for (const space of this.spaces) {
-      for await (const { id, state } of this.store.active(space)) {
+      for await (const { id, state } of this.store.active({ space, partition: this.partition })) {
         if (state === null) continue;
         stale.delete(`${space}/${id}`);
-        await put(record(`${space}/${id}`, 'Snapshot', at, { space, id, state }));
+        await page.put(space, id, state);
       }
     }
-    for (const key of stale) await put(record(key, 'Snapshot', at, undefined));
-    await put(record(MARK, 'SnapshotMark', at, mark));
-    await put(undefined);
+    for (const key of stale) await page.bury(key);
+    await page.end();
+  }
+
+  /** Writes those that have changed as the store has them, then the mark. What has ended leaves a tombstone, where a snapshot may hold it. */
+  async writeChanged(changed: readonly Changed[], mark: SnapshotMark, at: EpochMs): Promise<void> {
+    const page = this.page(mark, at);
+    for (let from = 0; from < changed.length; from += PAGE) {
+      const some = changed.slice(from, from + PAGE);
+      const stored = await Promise.all(
+        some.map(({ space, id }) => this.store.load({ space, partition: this.partition }, id)),
+      );
+      for (const [index, { space, id, isNew }] of some.entries()) {
+        const state = stored[index]?.state ?? null;
+        if (state !== null) await page.put(space, id, state);
+        else if (!isNew) await page.bury(`${space}/${id}`);
+      }
+    }
+    await page.end();
   }
 
   /** Fills an empty store. @returns the mark; undefined where there are no snapshots, and the commands are all there */
   async restore(reader: string, at: EpochMs): Promise<SnapshotMark | undefined> {
-    let mark: SnapshotMark | undefined;
+    const { mark, bodies, from } = await readSnapshots(this.log, this.partition);
+    if (!mark || !from) return undefined;
     const writes: Record<string, AggregateWrite[]> = {};
-    for await (const { key, body } of this.all()) {
-      if (key === MARK) mark = body as SnapshotMark;
-      else if (body !== undefined) {
-        const { space, id, state } = body as { space: string; id: string; state: string };
-        (writes[space] ??= []).push({ id, state });
-      }
-    }
-    if (mark) await this.store.commit(reader, mark.commands, writes, at);
-    return mark;
+    for (const { space, id, state } of bodies) (writes[space] ??= []).push({ id, state });
+    await this.store.commit(reader, from, writes, at);
+    return { ...mark, commands: from };
   }
 
-  private async keys(): Promise<Set<string>> {
-    const keys = new Set<string>();
-    for await (const { key, body } of this.all()) if (key !== MARK && body !== undefined) keys.add(key);
-    return keys;
-  }
-
-  private async *all(): AsyncIterable<{ readonly key: string; readonly body: unknown }> {
-    const latest = new Map<string, unknown>();
-    let from: Position | undefined;
-    for (;;) {
-      const page = await this.log.read('snapshots', from, PAGE);
-      const last = page.at(-1);
-      if (!last) break;
-      for (const { key, body } of page) latest.set(key, body);
-      from = { ...last.position, offset: last.position.offset + 1 };
-    }
-    for (const [key, body] of latest) yield { key, body };
+  private page(mark: SnapshotMark, at: EpochMs) {
+    const { partition, log } = this;
+    const next = mark.commands.offset;
+    let records: LogRecord[] = [];
+    const record = (key: string, type: string, body: SnapshotBody | SnapshotMark | undefined): LogRecord => {
+      return { topic: 'snapshots', key, type, schema: 1, env: DEFAULT_ENV, at, body, partition };
+    };
+    const add = async (one: LogRecord) => {
+      records.push(one);
+      if (records.length < PAGE) return;
+      await log.append(records);
+      records = [];
+    };
+    return {
+      put: (space: string, id: string, state: string) =>
+        add(record(`${space}/${id}`, 'Snapshot', { space, id, state, next })),
+      bury: (key: string) => add(record(key, 'Snapshot', undefined)),
+      end: () => log.append(records, [record(MARK, 'SnapshotMark', mark)]),
+    };
   }
 }
 
-function record(key: string, type: string, at: EpochMs, body: unknown): LogRecord {
-  return { topic: 'snapshots', key, type, schema: 1, env: DEFAULT_ENV, at, body };
+/** What the snapshots of a partition say. */
+export interface ReadSnapshots {
+  readonly mark: SnapshotMark | undefined;
+  /** The newest of each aggregate. */
+  readonly bodies: readonly SnapshotBody[];
+  readonly keys: readonly string[];
+  /** The command to fold on from; undefined without a mark. */
+  readonly from: Position | undefined;
+}
+
+export async function readSnapshots(log: EventLog, partition: number): Promise<ReadSnapshots> {
+  const latest = new Map<string, { readonly body: SnapshotBody; readonly isBehind: boolean }>();
+  let mark: SnapshotMark | undefined;
+  for (let from: Position = { partition, offset: 0 }; ;) {
+    const page = await log.read('snapshots', from, PAGE);
+    const last = page.at(-1);
+    if (!last) break;
+    for (const { key, body } of page) {
+      if (key === MARK) mark = body as SnapshotMark;
+      else if (body === undefined) latest.delete(key);
+      else {
+        const snapshot = body as SnapshotBody;
+        const isBehind = mark !== undefined && (snapshot.next ?? Infinity) < mark.commands.offset;
+        latest.set(key, { body: snapshot, isBehind });
+      }
+    }
+    from = { ...last.position, offset: last.position.offset + 1 };
+  }
+  const all = [...latest.values()];
+  // Whoever does not know that the partition is another's by now may write what is older than the mark: it is brought up to now.
+  const behind = all.flatMap(({ body, isBehind }) => (isBehind && body.next !== undefined ? [body.next] : []));
+  const offset = mark && behind.reduce((least, next) => Math.min(least, next), mark.commands.offset);
+  return {
+    mark,
+    bodies: all.map(({ body }) => body),
+    keys: [...latest.keys()],
+    from: offset === undefined ? undefined : { partition, offset },
+  };
 }
