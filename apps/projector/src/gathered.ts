@@ -1,5 +1,5 @@
 import { Fault } from '#core/faults.js';
-import type { Position } from '#core/words.js';
+import type { EpochMs, Position } from '#core/words.js';
 import { deadLetter as letterOf, recordOfDeadLetter } from '#ports/records.js';
 import type { DeadLetter, LogRecord, PlacedRecord } from '#ports/event-log.port.js';
 import type { DecisionRow, EventRow } from '#ports/history.port.js';
@@ -12,35 +12,56 @@ import type { RunRecord } from './run-book.js';
 export const PROJECTED = ['events', 'transitions'] as const;
 export type ProjectedTopic = (typeof PROJECTED)[number];
 
-/** What was read of the log and is not in History yet. */
+/** What was read of a partition and is not in History yet. */
+interface Stretch {
+  /** The first position that comes after it. */
+  readonly next: Position;
+  /** When the oldest of it was appended. */
+  readonly oldestAt: EpochMs;
+}
+
+/** What was read of the log and is not in History yet, of all partitions. */
 export class Gathered {
   readonly events: { readonly row: EventRow; readonly record: PlacedRecord }[] = [];
   readonly runs: RunRecord[] = [];
   readonly decisions: { readonly rows: readonly DecisionRow[]; readonly record: PlacedRecord }[] = [];
   /** Records that nobody can read, for `dead-letters`. */
   readonly unreadable: LogRecord<DeadLetter>[] = [];
-  /** By topic, the first position that comes after it. */
-  readonly next: Partial<Record<ProjectedTopic, Position>> = {};
   records = 0;
   /** About as many as the rows will take. */
   chars = 0;
-  /** When the oldest of it was appended. */
-  oldestAt = Infinity;
+  private readonly stretches: Readonly<Record<ProjectedTopic, Map<number, Stretch>>> = {
+    events: new Map(),
+    transitions: new Map(),
+  };
 
-  take(topic: ProjectedTopic, batch: readonly PlacedRecord[]): void {
-    for (const record of batch) {
-      try {
-        if (topic === 'events') this.takeEvent(record);
-        else if (isOfRun(record)) this.takeTransition(record);
-        else if (isOfDecision(record)) this.takeDecision(record);
-      } catch (error) {
-        if (!(error instanceof Fault)) throw error;
-        this.unreadable.push(deadLetter(record, error));
-      }
-      this.records++;
-      this.oldestAt = Math.min(this.oldestAt, record.at);
-      this.next[topic] = { partition: record.position.partition, offset: record.position.offset + 1 };
+  take(topic: ProjectedTopic, record: PlacedRecord): void {
+    try {
+      if (topic === 'events') this.takeEvent(record);
+      else if (isOfRun(record)) this.takeTransition(record);
+      else if (isOfDecision(record)) this.takeDecision(record);
+    } catch (error) {
+      if (!(error instanceof Fault)) throw error;
+      this.unreadable.push(deadLetter(record, error));
     }
+    this.records++;
+    const { partition, offset } = record.position;
+    const oldestAt = Math.min(record.at, this.stretch(topic, partition)?.oldestAt ?? Infinity);
+    this.stretches[topic].set(partition, { next: { partition, offset: offset + 1 }, oldestAt });
+  }
+
+  stretch(topic: ProjectedTopic, partition: number): Stretch | undefined {
+    return this.stretches[topic].get(partition);
+  }
+
+  /** Whether anything of it is of the partition. */
+  isOf(partition: number): boolean {
+    return PROJECTED.some((topic) => this.stretches[topic].has(partition));
+  }
+
+  /** The first positions that come after it. */
+  next(topic: ProjectedTopic): readonly Position[] {
+    return [...this.stretches[topic].values()].map(({ next }) => next);
   }
 
   private takeEvent(record: PlacedRecord): void {

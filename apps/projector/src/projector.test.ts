@@ -8,67 +8,13 @@ import { openDataDir, type DataDir } from '#adapters/local-log/data-dir.js';
 import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
 import { Fault } from '#core/faults.js';
 import type { AdmissionTransition, IntakeTransition, PlacedDecision } from '#core/admission/admission.js';
-import type { RunTransition } from '#core/run/run.transitions.js';
 import { DEFAULT_ENV, type Position } from '#core/words.js';
 import type { DeadLetter, EventLog, LogRecord } from '#ports/event-log.port.js';
 import { NO_ROWS, type HistoryBatch } from '#ports/history.port.js';
 import { ManualClock, settle } from '#testkit/manual-clock.js';
 import { MemoryHistory } from '#testkit/memory-history.js';
 import { Projector, type ProjectorOptions } from './projector.js';
-
-const AT = Date.UTC(2026, 0, 1);
-const idOf = (n: number): string => `01KE${String(n).padStart(22, '0')}`;
-const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
-
-const event = (n: number): LogRecord => ({
-  topic: 'events',
-  key: `user-${n}`,
-  type: 'Event',
-  schema: 1,
-  env: DEFAULT_ENV,
-  at: AT,
-  body: {
-    internalId: idOf(n),
-    env: DEFAULT_ENV,
-    id: `user-${n}`,
-    name: 'shop/order.placed',
-    ts: AT,
-    receivedAt: AT,
-    payload: `{"data":{"n":${n}}}`,
-    source: 'api',
-  },
-});
-
-const transition = (run: number, offset: number, body: RunTransition, index = 0): LogRecord => ({
-  topic: 'transitions',
-  key: idOf(run),
-  type: body.type,
-  schema: 1,
-  env: DEFAULT_ENV,
-  at: body.at,
-  body: { runId: idOf(run), command: { partition: 0, offset }, index, transition: body },
-});
-
-const scheduled = (run: number, offset: number): LogRecord =>
-  transition(run, offset, {
-    type: 'RunScheduled',
-    at: AT,
-    functionId: 'f',
-    functionSlug: 'shop-charge',
-    functionVersion: 1,
-    appId: 'a',
-    appName: 'shop',
-    events: ['{}'],
-    eventIds: [idOf(run)],
-    eventName: 'shop/order.placed',
-    startAt: AT,
-    maxAttempts: 5,
-    parents: [],
-    cancelOn: [],
-  });
-const started = (run: number, offset: number): LogRecord => transition(run, offset, { type: 'RunStarted', at: AT + 1 });
-const completed = (run: number, offset: number): LogRecord =>
-  transition(run, offset, { type: 'RunCompleted', at: AT + 2, output: `${run}` }, 1);
+import { AT, completed, event, idOf, quiet, scheduled, started, START, transition } from './told.records.js';
 
 const skipped = (run: number, offset: number): LogRecord =>
   transition(run, offset, { type: 'RunSkipped', at: AT, reason: 'singleton', blockedBy: idOf(99) }, 1);
@@ -121,16 +67,16 @@ class WatchedHistory extends MemoryHistory {
   batches: HistoryBatch[] = [];
   refused: (batch: HistoryBatch) => boolean = () => false;
 
-  override append(batch: HistoryBatch, next: Readonly<Record<string, Position>>): Promise<void> {
+  override append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
     this.calls++;
     if (this.refused(batch)) return Promise.reject(new Fault('record_unreadable'));
     if (!this.fault) this.batches.push(batch);
     return super.append(batch, next);
   }
 
-  override position(reader: string): Promise<Position | undefined> {
+  override positions(reader: string): Promise<readonly Position[]> {
     this.calls++;
-    return super.position(reader);
+    return super.positions(reader);
   }
 }
 
@@ -178,11 +124,11 @@ describe('the projector', () => {
     const projector = await open();
     await clock.turn(60_000);
     expect(history.calls).toBe(0);
-    expect(projector.position('events')).toBeUndefined();
+    expect(projector.position('events', 0)).toBeUndefined();
 
     await log.append([event(2)]);
     await until(async () => (await idsOf()).length === 2);
-    expect(projector.position('events')).toEqual({ partition: 0, offset: 2 });
+    expect(projector.position('events', 0)).toEqual({ partition: 0, offset: 2 });
   });
 
   it('starts after as many records as it is told', async () => {
@@ -320,7 +266,7 @@ describe('the projector', () => {
     await log.append([record]);
     await projector.caughtUp();
     expect(history.batches.every(({ transitions }) => transitions.length === 0)).toBe(true);
-    expect(await log.read('dead-letters', undefined, 10)).toEqual([]);
+    expect(await log.read('dead-letters', START, 10)).toEqual([]);
   });
 });
 
@@ -338,7 +284,7 @@ describe('decisions before a run', () => {
     expect(await typesOf(3)).toEqual(['DebounceMoved']);
     expect(history.batches.flatMap(({ decisions }) => decisions).length).toBe(4);
     expect(history.batches.flatMap(({ transitions }) => transitions).length).toBe(1);
-    expect(await log.read('dead-letters', undefined, 10)).toEqual([]);
+    expect(await log.read('dead-letters', START, 10)).toEqual([]);
   });
 
   it('are told once, however often they stand on the log', async () => {
@@ -363,7 +309,7 @@ describe('decisions before a run', () => {
     const [row] = await history.decisionsOfEvent(DEFAULT_ENV, idOf(1));
     expect(JSON.parse(row!.body)).toEqual(about);
     expect(history.batches.flatMap(({ decisions }) => decisions).length).toBe(1);
-    expect(await log.read('dead-letters', undefined, 10)).toEqual([]);
+    expect(await log.read('dead-letters', START, 10)).toEqual([]);
   });
 
   it('that nobody can read are set aside, and the others go in', async () => {
@@ -372,7 +318,7 @@ describe('decisions before a run', () => {
     await projector.caughtUp();
 
     expect(await typesOf(1)).toEqual(['RateLimited', 'DebounceMoved']);
-    expect((await log.read('dead-letters', undefined, 10)).map(({ key }) => key)).toEqual([
+    expect((await log.read('dead-letters', START, 10)).map(({ key }) => key)).toEqual([
       'transitions/0/1',
       'transitions/0/2',
     ]);
@@ -385,7 +331,7 @@ describe('decisions before a run', () => {
     await projector.caughtUp();
 
     expect([await typesOf(1), await typesOf(2)]).toEqual([['RateLimited'], ['RateLimited']]);
-    expect((await log.read('dead-letters', undefined, 10)).map(({ key }) => key)).toEqual(['transitions/0/1']);
+    expect((await log.read('dead-letters', START, 10)).map(({ key }) => key)).toEqual(['transitions/0/1']);
   });
 
   it('count with their size', async () => {
@@ -457,7 +403,7 @@ describe('while History is away', () => {
   });
 
   it('of another log: says what to do', async () => {
-    await history.append(NO_ROWS, { events: { partition: 0, offset: 99 } });
+    await history.append(NO_ROWS, { events: [{ partition: 0, offset: 99 }] });
     const projector = await open();
     await expect(projector.caughtUp()).rejects.toMatchObject({
       code: 'history_unavailable',
@@ -469,7 +415,7 @@ describe('while History is away', () => {
 
 describe('a record that cannot be taken', () => {
   const letters = async () =>
-    (await log.read('dead-letters', undefined, 100)).map(({ key, body }) => ({ ...(body as DeadLetter), key }));
+    (await log.read('dead-letters', START, 100)).map(({ key, body }) => ({ ...(body as DeadLetter), key }));
 
   it('is set aside with its reason, and the others go in', async () => {
     const projector = await open();
@@ -503,7 +449,7 @@ describe('a record that cannot be taken', () => {
     expect(await idsOf()).toEqual([8, 7, 6, 4, 3, 2, 1, 0].map(idOf));
     expect((await history.runs(DEFAULT_ENV, { limit: 10 })).map(({ runId }) => runId)).toEqual([idOf(3), idOf(1)]);
     expect((await letters()).map(({ key }) => key).sort()).toEqual(['events/0/5', 'transitions/0/1']);
-    expect(await history.position('events')).toEqual({ partition: 0, offset: 9 });
+    expect(await history.positions('events')).toEqual([{ partition: 0, offset: 9 }]);
   });
 });
 
@@ -521,8 +467,8 @@ describe('wherever it crashes', () => {
         // Each history has its own stretch of the log: what was there before is in History already.
         const [store, whole] = [new HalfwayHistory(), new MemoryHistory()];
         for (const topic of ['events', 'transitions'] as const) {
-          const [end] = await log.ends(topic);
-          for (const each of [store, whole]) await each.append(NO_ROWS, { [topic]: end! });
+          const ends = await log.ends(topic);
+          for (const each of [store, whole]) await each.append(NO_ROWS, { [topic]: ends });
         }
         const start = async (on: MemoryHistory) => {
           const projector = new Projector(log, on, clock, quiet, { startWhen: 0, runsMax: 2, recordsMax: 4 });
@@ -602,7 +548,7 @@ class Desk {
 class HalfwayHistory extends MemoryHistory {
   failNext: 'before' | 'after' | undefined;
 
-  override async append(batch: HistoryBatch, next: Readonly<Record<string, Position>>): Promise<void> {
+  override async append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
     const fails = this.failNext;
     this.failNext = undefined;
     if (fails === 'before') throw new Fault('history_unavailable');
@@ -669,7 +615,7 @@ describe('with the embedded engine', () => {
     ]);
     const [, large] = await engine.decisionsOfEvent(DEFAULT_ENV, idOf(2));
     expect((JSON.parse(large!.body) as { key: string }).key).toBe(huge);
-    expect((await log.read('dead-letters', undefined, 10)).map(({ key }) => key)).toEqual(['transitions/0/4']);
+    expect((await log.read('dead-letters', START, 10)).map(({ key }) => key)).toEqual(['transitions/0/4']);
 
     const run = { runId: idOf(3), status: 'Skipped', skipReason: 'Singleton', skippedFor: idOf(99) };
     expect(await engine.runs(DEFAULT_ENV, { limit: 10, statuses: ['Skipped'] })).toMatchObject([run]);

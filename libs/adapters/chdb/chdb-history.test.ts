@@ -108,4 +108,28 @@ describe('tables that an earlier version made', () => {
       await history.close();
     },
   );
+
+  it.each([0, 1, 2])(
+    'keep the positions of their one partition, also after %i statements of a migration that was cut short',
+    async (further) => {
+      await leave(2, further);
+      const old = new ChdbTransport({ path, clock });
+      await old.insert('positions', [
+        { reader: 'events', log_partition: 0, log_offset: 7 },
+        { reader: 'transitions', log_partition: 0, log_offset: 3 },
+      ]);
+      await old.insert('positions', [{ reader: 'events', log_partition: 0, log_offset: 12 }]);
+      await old.close();
+
+      const history = openChdbHistory({ path, clock });
+      expect(await history.positions('events')).toEqual([{ partition: 0, offset: 12 }]);
+      await history.append(NO_ROWS, { events: [{ partition: 1, offset: 2 }] });
+      expect(await history.positions('events')).toEqual([
+        { partition: 0, offset: 12 },
+        { partition: 1, offset: 2 },
+      ]);
+      expect(await history.positions('transitions')).toEqual([{ partition: 0, offset: 3 }]);
+      await history.close();
+    },
+  );
 });

@@ -1,10 +1,10 @@
 import { statfs } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { setImmediate as turn } from 'node:timers/promises';
 import { Fault } from '#core/faults.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { ClickHouseTransport, SqlParams, SqlRow } from '../clickhouse/clickhouse.transport.js';
 import { insertFault, queryFault } from '../clickhouse/clickhouse.errors.js';
+import { jsonLines } from '../clickhouse/json.lines.js';
 import { EngineFailed, EngineLost, EngineProcess, EngineRefused } from './engine-process.js';
 import type { EngineCall } from './engine-process.js';
 
@@ -29,11 +29,6 @@ const QUERY_SECONDS_MAX = 60;
 const CALL_MS_MAX = 5 * QUERY_SECONDS_MAX * 1_000;
 /** The number of the engine's error ABORTED: it has given up, but its process has not ended. */
 const ENGINE_ABORTED = 236;
-/** Rows go over in pieces of about this size. */
-const INSERT_BYTES_MAX = 8 * 1024 ** 2;
-
-const ROWS_PER_TURN = 256;
-
 const DEFINITION = /^\s*(CREATE|ALTER)\b/i;
 
 const MISSING =
@@ -66,7 +61,7 @@ export class ChdbTransport implements ClickHouseTransport {
 
   insert(table: string, rows: readonly SqlRow[]): Promise<void> {
     return this.work(async () => {
-      for await (const piece of pieces(rows)) await this.call({ kind: 'insert', table, rows: piece }, insertFault);
+      for await (const piece of jsonLines(rows)) await this.call({ kind: 'insert', table, rows: piece }, insertFault);
     });
   }
 
@@ -212,24 +207,6 @@ export class ChdbTransport implements ClickHouseTransport {
       // It did not come up, which those who called it were told.
     }
   }
-}
-
-/** The rows as JSON lines, in pieces that a message carries well. A row is never cut. Lets others have a turn every now and then. */
-async function* pieces(rows: readonly SqlRow[]): AsyncGenerator<Uint8Array> {
-  let lines: string[] = [];
-  let chars = 0;
-  for (const [index, row] of rows.entries()) {
-    if (index > 0 && index % ROWS_PER_TURN === 0) await turn();
-    const line = JSON.stringify(row);
-    lines.push(line);
-    chars += line.length;
-    if (chars >= INSERT_BYTES_MAX) {
-      yield Buffer.from(lines.join('\n'));
-      lines = [];
-      chars = 0;
-    }
-  }
-  if (lines.length > 0) yield Buffer.from(lines.join('\n'));
 }
 
 function rowsOf(result: Uint8Array): readonly SqlRow[] {

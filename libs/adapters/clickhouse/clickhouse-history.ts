@@ -15,7 +15,7 @@ import {
   decisionsOfEventQuery,
   eventQuery,
   eventsQuery,
-  positionQuery,
+  positionsQuery,
   runQuery,
   runsByIdQuery,
   runsOfEventQuery,
@@ -43,7 +43,7 @@ export class ClickHouseHistory extends History {
     super();
   }
 
-  override async append(batch: HistoryBatch, next: Readonly<Record<string, Position>>): Promise<void> {
+  override async append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
     await this.ready();
     await Promise.all([
       this.insert('events', batch.events.map(fromEvent)),
@@ -53,13 +53,13 @@ export class ClickHouseHistory extends History {
     ]);
     // Last, so that a crash before this line means that the rows are added again, and one after it that nothing is missing.
     await this.insert(
-      'positions',
-      Object.entries(next).map(([reader, position]) => fromPosition(reader, position)),
+      'positions_by_partition',
+      Object.entries(next).flatMap(([reader, positions]) => positions.map((at) => fromPosition(reader, at))),
     );
   }
 
-  override async position(reader: string): Promise<Position | undefined> {
-    return this.first(positionQuery(reader), toPosition);
+  override async positions(reader: string): Promise<readonly Position[]> {
+    return this.select(positionsQuery(reader), toPosition);
   }
 
   override async events(env: Env, filter: EventFilter): Promise<readonly EventRow[]> {

@@ -125,4 +125,19 @@ export const HISTORY_MIGRATIONS: readonly Migration[] = [
         ADD COLUMN IF NOT EXISTS skipped_for String DEFAULT ''`,
     ],
   },
+  {
+    id: 3,
+    name: 'positions by partition',
+    statements: [
+      `CREATE TABLE IF NOT EXISTS positions_by_partition (
+        reader String,
+        log_partition UInt32,
+        log_offset UInt64
+      ) ENGINE = ReplacingMergeTree(log_offset)
+      ORDER BY (reader, log_partition)`,
+
+      // Merging may have left the furthest position of a reader only; the logs that were read until now had one partition.
+      `INSERT INTO positions_by_partition SELECT reader, log_partition, log_offset FROM positions`,
+    ],
+  },
 ];

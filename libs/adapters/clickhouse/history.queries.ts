@@ -138,10 +138,11 @@ export function decisionsOfEventQuery(env: Env, internalId: string): SqlQuery {
   };
 }
 
-/** Rows of a reader are never taken back, so the furthest is the newest. */
-export function positionQuery(reader: string): SqlQuery {
+/** Rows are never taken back, so the furthest of a reader and partition is the newest. */
+export function positionsQuery(reader: string): SqlQuery {
   return {
-    sql: `SELECT log_partition, log_offset FROM positions WHERE reader = {reader:String} ORDER BY log_offset DESC LIMIT 1`,
+    sql: `SELECT log_partition, max(log_offset) AS log_offset FROM positions_by_partition WHERE reader = {reader:String}
+      GROUP BY log_partition ORDER BY log_partition`,
     params: { reader },
   };
 }

@@ -1,0 +1,29 @@
+import type { Position } from '#core/words.js';
+import { PROJECTED, type ProjectedTopic } from './gathered.js';
+
+/** Of each topic and partition, the first position that History does not have. */
+export class Reached {
+  private readonly offsets: Readonly<Record<ProjectedTopic, Map<number, number>>> = {
+    events: new Map(),
+    transitions: new Map(),
+  };
+
+  /** Undefined where it is not known. */
+  get(topic: ProjectedTopic, partition: number): Position | undefined {
+    const offset = this.offsets[topic].get(partition);
+    return offset === undefined ? undefined : { partition, offset };
+  }
+
+  /** The beginning where nothing is known. */
+  from(topic: ProjectedTopic, partition: number): Position {
+    return this.get(topic, partition) ?? { partition, offset: 0 };
+  }
+
+  set(topic: ProjectedTopic, { partition, offset }: Position): void {
+    this.offsets[topic].set(partition, offset);
+  }
+
+  forget(partition: number): void {
+    for (const topic of PROJECTED) this.offsets[topic].delete(partition);
+  }
+}
