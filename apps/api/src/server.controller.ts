@@ -12,11 +12,6 @@ export class ServerController {
     private readonly info: ServerInfo,
   ) {}
 
-  @Get('health')
-  health() {
-    return { status: 200, message: 'OK' };
-  }
-
   /** TypeScript SDKs in inferred dev mode ask here whether a dev server is there; people find what is synced. */
   @Get('dev')
   dev() {

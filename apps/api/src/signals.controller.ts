@@ -45,7 +45,7 @@ export class SignalsController {
       data: canonical(request?.data ?? null),
     });
     const delivered = answer.transitions.find((transition) => transition.type === 'SignalDelivered');
-    if (!delivered) throw new Fault('signal_unknown');
+    if (delivered?.runId === undefined) throw new Fault('signal_unknown');
     return envelope({ run_id: delivered.runId }, at);
   }
 }

@@ -114,7 +114,8 @@ export class EventsController {
   @HttpCode(200)
   async invoke(@Param('slug') slug: string, @Body() body: unknown, @Headers() headers: Record<string, string>) {
     this.checkBearer(headers.authorization, false);
-    return { id: await this.ingest.invoke(slug, await readJson(body, LIMITS.eventBytesMax)), status: 200 };
+    const request = await readJson(body, LIMITS.eventBytesMax);
+    return { id: await this.ingest.invoke(slug, request, senderOf(headers)), status: 200 };
   }
 
   private checkKey(key: string): void {

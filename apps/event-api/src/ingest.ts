@@ -11,6 +11,7 @@ import type { Clock } from '#ports/clock.port.js';
 import type { EventLog } from '#ports/event-log.port.js';
 import type { Ids } from '#ports/ids.port.js';
 import { recordOfEvent } from '#ports/records.js';
+import type { Watching } from '#ports/tracing.port.js';
 
 export interface IngestOptions {
   /** Largest request body. */
@@ -41,6 +42,7 @@ export class Ingest {
     private readonly clock: Clock,
     private readonly access: Access,
     private readonly options: IngestOptions,
+    private readonly watching: Watching,
   ) {}
 
   /**
@@ -53,6 +55,15 @@ export class Ingest {
     sender: Sender,
     rules: IngestRules = {},
   ): Promise<readonly string[]> {
+    return this.watched(sender, (trace) => this.take(body, sender, rules, trace));
+  }
+
+  private async take(
+    body: AsyncIterable<Uint8Array> | Iterable<Uint8Array>,
+    sender: Sender,
+    rules: IngestRules,
+    trace: string | undefined,
+  ): Promise<readonly string[]> {
     const receivedAt = this.clock.now();
     const seed = parseEventIdSeed(sender.seed);
     const nameCharsMax = rules.nameCharsMax === undefined ? {} : { nameCharsMax: rules.nameCharsMax };
@@ -60,7 +71,6 @@ export class Ingest {
     const events: StoredEvent[] = [];
     const take = ({ value, bytes }: SplitEvent) => {
       const internalId = seed ? seededUlid(seed, events.length) : this.ids.ulid();
-      const trace = sender.traceparent === undefined ? {} : { trace: sender.traceparent };
       try {
         events.push(
           readEvent({
@@ -70,7 +80,7 @@ export class Ingest {
             env: this.access.env,
             receivedAt,
             source: 'api',
-            ...trace,
+            ...(trace === undefined ? {} : { trace }),
             ...nameCharsMax,
           }),
         );
@@ -108,7 +118,14 @@ export class Ingest {
    * @param request `{data?, user?, v?}`
    * @returns the event's internal id, also where there is no such function: then nothing runs
    */
-  async invoke(functionRef: string, request: unknown): Promise<string> {
+  async invoke(functionRef: string, request: unknown, sender: Sender = {}): Promise<string> {
+    const [id = ''] = await this.watched(sender, async (trace) => [
+      await this.takeInvocation(functionRef, request, trace),
+    ]);
+    return id;
+  }
+
+  private async takeInvocation(functionRef: string, request: unknown, trace: string | undefined): Promise<string> {
     const { data, user, v } = invocation(request);
     const receivedAt = this.clock.now();
     const internalId = this.ids.ulid();
@@ -128,10 +145,38 @@ export class Ingest {
       payload,
       source: 'invoke',
       internal: { kind: 'invoke', functionRef },
+      ...(trace === undefined ? {} : { trace }),
     };
     await this.log.append([recordOfEvent(event)]);
     return internalId;
   }
+
+  /** @param take gets the trace context for its events, and gives their ids */
+  private async watched(
+    { traceparent }: Sender,
+    take: (trace: string | undefined) => Promise<readonly string[]>,
+  ): Promise<readonly string[]> {
+    const { metrics, tracing } = this.watching;
+    const span = tracing.receive(traceparent);
+    try {
+      const ids = await take(span.trace);
+      span.end(ids.length);
+      metrics.count('millrace_events_received_total', { result: 'accepted' }, ids.length);
+      return ids;
+    } catch (error) {
+      const { code, isTheirs } = blameOf(error);
+      span.end(0, code);
+      metrics.count('millrace_events_received_total', { result: isTheirs ? 'refused' : 'failed' });
+      throw error;
+    }
+  }
+}
+
+function blameOf(error: unknown): { readonly code: string; readonly isTheirs: boolean } {
+  if (error instanceof Fault) return { code: error.code, isTheirs: error.blame === 'caller' };
+  const { code } = error as NodeJS.ErrnoException;
+  // They hung up within the body.
+  return code === 'ECONNRESET' ? { code, isTheirs: true } : { code: 'internal', isTheirs: false };
 }
 
 /** Names the event's place in its list, counted from 1. */

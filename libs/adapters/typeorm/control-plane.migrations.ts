@@ -1,4 +1,11 @@
-import { Table, TableColumn, type MigrationInterface, type QueryRunner, type TableColumnOptions } from 'typeorm';
+import {
+  type DataSource,
+  Table,
+  TableColumn,
+  type MigrationInterface,
+  type QueryRunner,
+  type TableColumnOptions,
+} from 'typeorm';
 
 const column = (
   name: string,
@@ -103,3 +110,12 @@ class FunctionsPaused implements MigrationInterface {
 
 /** Oldest first; the list only grows. */
 export const MIGRATIONS = [Beginning, FunctionsPaused];
+
+export const MIGRATIONS_TABLE = 'migrations';
+
+/** A migration that was run there and is not known here. */
+export async function newerMigration(source: DataSource): Promise<string | undefined> {
+  const known = new Set<string>(MIGRATIONS.map((Migration) => new Migration().name));
+  const done = await source.query<{ name: string }[]>(`SELECT name FROM ${MIGRATIONS_TABLE}`);
+  return done.find(({ name }) => !known.has(name))?.name;
+}

@@ -3,21 +3,28 @@ import { canonical } from '#core/json.js';
 import type { ConfigChange, FunctionPause } from '#ports/control-plane.port.js';
 import type { AppEntity, FunctionEntity, OutboxEntity } from './control-plane.entities.js';
 
+/** Text as every database takes it: Postgres has no place for a NUL. */
+export function text(value: string): string {
+  return value.replaceAll('\0', '\uFFFD').toWellFormed();
+}
+
+const textOrNull = (value: string | undefined): string | null => (value === undefined ? null : text(value));
+
 export function appToRow(app: AppVersion): AppEntity {
-  const { id, env, name, url, method, sdk, framework, checksum, syncedAt } = app;
+  const { id, method, syncedAt } = app;
   return {
     id,
-    env,
-    name,
-    url,
+    env: text(app.env),
+    name: text(app.name),
+    url: text(app.url),
     method,
-    sdk,
-    framework,
-    appVersion: app.appVersion ?? null,
-    checksum,
+    sdk: text(app.sdk),
+    framework: text(app.framework),
+    appVersion: textOrNull(app.appVersion),
+    checksum: text(app.checksum),
     syncedAt,
-    errorCode: app.error?.code ?? null,
-    errorMessage: app.error?.message ?? null,
+    errorCode: textOrNull(app.error?.code),
+    errorMessage: textOrNull(app.error?.message),
     archivedAt: app.archivedAt ?? null,
   };
 }
@@ -46,7 +53,7 @@ export function functionToRow(fn: FunctionVersion): FunctionEntity {
     id,
     env,
     appId,
-    slug: config.slug,
+    slug: text(config.slug),
     version,
     config: canonical(config),
     archivedAt: fn.archivedAt ?? null,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { DEFAULT_ENV } from '#core/words.js';
-import { aSync, controlPlaneContract } from '#testkit/contracts/control-plane.contract.js';
+import { aSync, controlPlaneContract, peek } from '#testkit/contracts/control-plane.contract.js';
 import { ManualClock } from '#testkit/manual-clock.js';
 import { SeededIds } from '#testkit/seeded-ids.js';
 import { openControlPlane } from './typeorm-control-plane.js';
@@ -66,21 +66,19 @@ describe('the file', () => {
 
   it('tells what is in the outbox at once, also before it is open', async () => {
     const first = openControlPlane({ path, ...parts() });
-    expect(await first.outbox(10)).toEqual([]);
+    expect(await peek(first, 10)).toEqual([]);
     expect(existsSync(path)).toBe(false);
     await first.sync(aSync());
     await first.close();
 
     const second = openControlPlane({ path, ...parts() });
-    const changes = await second.outbox(10);
-    expect(changes.length).toBe(3);
-    await second.taken(changes.at(-1)!.id);
+    expect(await second.relay(10, () => Promise.resolve())).toBe(3);
     await second.close();
 
     const third = openControlPlane({ path, ...parts() });
-    expect(await third.outbox(10)).toEqual([]);
+    expect(await peek(third, 10)).toEqual([]);
     await third.close();
-    await expect(third.outbox(10)).rejects.toMatchObject({ code: 'control_plane_unavailable' });
+    await expect(peek(third, 10)).rejects.toMatchObject({ code: 'control_plane_unavailable' });
   });
 
   it('of a newer version is refused', async () => {
@@ -127,7 +125,7 @@ describe('the file', () => {
     expect(mail?.paused).toBeUndefined();
     const paused = await plane.pauseFunction(DEFAULT_ENV, 'f', 'cancel');
     expect(await plane.functions(DEFAULT_ENV)).toEqual([paused]);
-    expect((await plane.outbox(10)).map(({ id, key }) => ({ id, key }))).toEqual([{ id: 13, key: 'f' }]);
+    expect((await peek(plane, 10)).map(({ id, key }) => ({ id, key }))).toEqual([{ id: 13, key: 'f' }]);
     await plane.close();
   });
 

@@ -10,16 +10,27 @@ import {
   type SyncResult,
 } from '#ports/control-plane.port.js';
 import type { Ids } from '#ports/ids.port.js';
-import type { ControlPlaneStore, ControlPlaneTables } from './control-plane.store.js';
+import { type ControlPlaneStore, Undelivered } from './control-plane.store.js';
+import type { ControlPlaneTables } from './control-plane.tables.js';
 import { isOutboxEmpty } from './outbox.peek.js';
 import { appIdOf, isPlaceholder, placeholder, planSync } from './sync.plan.js';
 
-export interface ControlPlaneOptions {
-  /** The database file; made when it is not there. `:memory:` keeps nothing. */
-  readonly path: string;
+interface ControlPlaneParts {
   readonly clock: Clock;
   readonly ids: Ids;
 }
+
+/** A file of this process: made when it is not there; `:memory:` keeps nothing. */
+interface SqliteOptions extends ControlPlaneParts {
+  readonly path: string;
+}
+
+/** A Postgres database, which others may share: `postgres://user:password@host:port/database?sslmode=verify-full`. */
+interface PostgresOptions extends ControlPlaneParts {
+  readonly url: string;
+}
+
+export type ControlPlaneOptions = SqliteOptions | PostgresOptions;
 
 /** The control plane in a relational database. Every method throws control_plane_unavailable when that cannot be reached, and nothing is changed then. */
 export function openControlPlane(options: ControlPlaneOptions): ControlPlane {
@@ -29,8 +40,7 @@ export function openControlPlane(options: ControlPlaneOptions): ControlPlane {
 /** Opens its database, and loads TypeORM, when it is first needed: that takes longer than all else at the start of a server. */
 class TypeormControlPlane extends ControlPlane {
   private store: Promise<ControlPlaneStore> | undefined;
-  /** The embedded database has one connection, and with it one transaction: calls go one after another. */
-  private last: Promise<unknown> = Promise.resolve();
+  private readonly underWay = new Set<Promise<unknown>>();
   private closed = false;
 
   constructor(private readonly options: ControlPlaneOptions) {
@@ -39,7 +49,7 @@ class TypeormControlPlane extends ControlPlane {
 
   override sync(request: SyncRequest): Promise<SyncResult> {
     const syncId = this.options.ids.uuid();
-    return this.transaction(async (tables) => {
+    return this.write(async (tables) => {
       const app = await tables.app(appIdOf(request.env, request.appName));
       const functions = app ? await tables.functionsOf(app) : [];
       const others = (await tables.appsAt(request.env, request.url)).filter(({ id }) => id !== app?.id);
@@ -56,7 +66,7 @@ class TypeormControlPlane extends ControlPlane {
   }
 
   override syncFailed(env: Env, url: string, error: NonNullable<AppVersion['error']>): Promise<AppVersion> {
-    return this.transaction(async (tables) => {
+    return this.write(async (tables) => {
       const known = live(await tables.appsAt(env, url));
       const failed = known.length > 0 ? known.map((app) => ({ ...app, error })) : [placeholder(env, url, error)];
       for (const app of failed) {
@@ -68,18 +78,18 @@ class TypeormControlPlane extends ControlPlane {
   }
 
   override apps(env: Env): Promise<readonly AppVersion[]> {
-    return this.transaction(async (tables) => live(await tables.apps(env)));
+    return this.read(async (tables) => live(await tables.apps(env)));
   }
 
   override functions(env: Env, { archived = false } = {}): Promise<readonly FunctionVersion[]> {
-    return this.transaction(async (tables) => {
+    return this.read(async (tables) => {
       const all = await tables.functions(env);
       return archived ? all : live(all);
     });
   }
 
   override removeApp(env: Env, appId: string): Promise<void> {
-    return this.transaction(async (tables) => {
+    return this.write(async (tables) => {
       const app = await tables.app(appId);
       if (!app || app.env !== env || app.archivedAt !== undefined) throw new Fault('app_unknown', { appId });
       if (isPlaceholder(app)) return tables.dropApp(app);
@@ -107,19 +117,17 @@ class TypeormControlPlane extends ControlPlane {
     });
   }
 
-  override outbox(limit: number): Promise<readonly ConfigChange[]> {
+  override relay(limit: number, deliver: (changes: readonly ConfigChange[]) => Promise<void>): Promise<number> {
     // What a server asks first of all: mostly there is nothing, and it need not wait for TypeORM to hear so.
-    if (!this.store && !this.closed && isOutboxEmpty(this.options.path)) return Promise.resolve([]);
-    return this.transaction((tables) => tables.outbox(limit));
-  }
-
-  override taken(upToId: number): Promise<void> {
-    return this.transaction((tables) => tables.forget(upToId));
+    if (!this.store && !this.closed && 'path' in this.options && isOutboxEmpty(this.options.path)) {
+      return Promise.resolve(0);
+    }
+    return this.call((store) => store.relay(limit, deliver));
   }
 
   override async close(): Promise<void> {
     this.closed = true;
-    await this.last;
+    await Promise.allSettled(this.underWay);
     await (await this.store)?.close();
   }
 
@@ -129,7 +137,7 @@ class TypeormControlPlane extends ControlPlane {
     functionId: string,
     change: (fn: FunctionVersion) => FunctionVersion,
   ): Promise<FunctionVersion> {
-    return this.transaction(async (tables) => {
+    return this.write(async (tables) => {
       const fn = await tables.function(functionId);
       if (!fn || fn.env !== env || fn.archivedAt !== undefined) throw new Fault('function_unknown', { functionId });
       const next = change(fn);
@@ -138,25 +146,33 @@ class TypeormControlPlane extends ControlPlane {
     });
   }
 
-  private transaction<T>(work: (tables: ControlPlaneTables) => Promise<T>): Promise<T> {
+  private read<T>(work: (tables: ControlPlaneTables) => Promise<T>): Promise<T> {
+    return this.call((store) => store.read(work));
+  }
+
+  private write<T>(work: (tables: ControlPlaneTables) => Promise<T>): Promise<T> {
+    return this.call((store) => store.write(work));
+  }
+
+  private call<T>(does: (store: ControlPlaneStore) => Promise<T>): Promise<T> {
     if (this.closed) {
       const message = 'The control plane is closed.';
       return Promise.reject(new Fault('control_plane_unavailable', {}, { message }));
     }
-    const result = this.last.then(async () => {
-      try {
-        return await (await this.opened()).transaction(work);
-      } catch (error) {
+    const called = this.opened()
+      .then(does)
+      .catch((error: unknown) => {
+        if (error instanceof Undelivered) throw error.cause;
         if (error instanceof Fault) throw error;
         throw new Fault('control_plane_unavailable', {}, { cause: error });
-      }
-    });
-    this.last = result.catch(() => {});
-    return result;
+      })
+      .finally(() => this.underWay.delete(called));
+    this.underWay.add(called);
+    return called;
   }
 
   private opened(): Promise<ControlPlaneStore> {
-    this.store ??= open(this.options.path).catch((error: unknown) => {
+    this.store ??= open(this.options).catch((error: unknown) => {
       this.store = undefined;
       throw error;
     });
@@ -164,9 +180,9 @@ class TypeormControlPlane extends ControlPlane {
   }
 }
 
-async function open(path: string): Promise<ControlPlaneStore> {
-  const { ControlPlaneStore } = await import('./control-plane.store.js');
-  return ControlPlaneStore.open(path);
+async function open(options: ControlPlaneOptions): Promise<ControlPlaneStore> {
+  if ('url' in options) return (await import('./postgres.store.js')).PostgresStore.open(options.url);
+  return (await import('./sqlite.store.js')).SqliteStore.open(options.path);
 }
 
 function live<T extends { readonly archivedAt?: number }>(all: readonly T[]): readonly T[] {

@@ -8,6 +8,8 @@ const PAGE = 500;
 /** Brings what the control plane's outbox holds to the `config` topic, in order. A crash in between brings it again, to the same end. */
 export class ConfigRelay {
   private running: Promise<void> = Promise.resolve();
+  /** The round that has not begun: it will bring all that there is by then, for whoever waits for it. */
+  private next: Promise<void> | undefined;
 
   constructor(
     private readonly controlPlane: ControlPlane,
@@ -18,24 +20,27 @@ export class ConfigRelay {
 
   /** Resolves once every change made before the call is known to the data plane. @throws log_unavailable, control_plane_unavailable */
   async flush(): Promise<void> {
-    const flushed = this.running.then(
-      () => this.drain(),
-      () => this.drain(),
-    );
-    this.running = flushed.catch(() => undefined);
-    await flushed;
+    this.next ??= this.round();
+    await this.next;
     await this.catalog.caughtUp();
   }
 
+  private round(): Promise<void> {
+    const round = this.running.then(() => {
+      this.next = undefined;
+      return this.drain();
+    });
+    this.running = round.catch(() => undefined);
+    return round;
+  }
+
   private async drain(): Promise<void> {
-    for (;;) {
-      const changes = await this.controlPlane.outbox(PAGE);
-      const last = changes.at(-1);
-      if (!last) return;
+    const deliver = async (changes: readonly ConfigChange[]): Promise<void> => {
       await this.log.append(changes.map((change) => this.record(change)));
-      await this.controlPlane.taken(last.id);
-      if (changes.length < PAGE) return;
-    }
+    };
+    let relayed: number;
+    do relayed = await this.controlPlane.relay(PAGE, deliver);
+    while (relayed === PAGE);
   }
 
   private record({ kind, key, env, body }: ConfigChange): LogRecord {
