@@ -1,4 +1,5 @@
-import type { AdmissionCommand, Offer, Source } from '#core/admission/admission.js';
+import type { AdmissionCommand, Offer } from '#core/admission/admission.js';
+import type { Source } from '#core/origin.js';
 import { passOn } from '#core/admission/admission.decision.js';
 import { planAdmission } from '#core/admission/admission.plan.js';
 import type { Command } from '#core/effects.js';

@@ -246,7 +246,16 @@ export function scenario(): readonly GoldenCommand[] {
     ...cronCommands.map((command) => [cronKey(ENV, command.functionId, command.cron), command] as const),
     ...admissionCommands(),
   ];
-  return keyed.map(([key, body]) => ({ key, type: body.type, schema: 1, body }));
+  return keyed.map(([key, command], offset) => {
+    const body = fromEvent(command, offset);
+    return { key, type: body.type, schema: 1, body };
+  });
+}
+
+/** Runs say which record made them. */
+function fromEvent(command: Command, offset: number): Command {
+  if (command.type !== 'ScheduleRun' && command.type !== 'SkipRun') return command;
+  return { ...command, source: { topic: 'events', partition: 0, offset } };
 }
 
 /** Stories are all told of the same run. */

@@ -31,11 +31,11 @@ export class MemoryHistory extends History {
   private readonly runRows = new Map<string, RunRow>();
   private readonly transitionRows = new Map<string, TransitionRow>();
   private readonly decisionRows = new Map<string, DecisionRow>();
-  private readonly positions = new Map<string, Position>();
+  private readonly reached = new Map<string, Map<number, Position>>();
   /** Set to make every call throw it. */
   fault: Error | undefined;
 
-  override append(batch: HistoryBatch, next: Readonly<Record<string, Position>>): Promise<void> {
+  override append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
     return this.answer(() => {
       for (const row of batch.events) {
         const key = `${row.env}/${row.internalId}`;
@@ -54,15 +54,19 @@ export class MemoryHistory extends History {
         const id = [env, eventId, topic, partition, offset, index, key].join('/');
         if (row.at >= (this.decisionRows.get(id)?.at ?? -Infinity)) this.decisionRows.set(id, row);
       }
-      for (const [reader, position] of Object.entries(next)) {
-        const old = this.positions.get(reader);
-        if (!old || position.offset > old.offset) this.positions.set(reader, position);
+      for (const [reader, positions] of Object.entries(next)) {
+        const reached = this.reached.get(reader) ?? new Map<number, Position>();
+        this.reached.set(reader, reached);
+        for (const position of positions) {
+          const { partition, offset } = position;
+          if (offset > (reached.get(partition)?.offset ?? -1)) reached.set(partition, position);
+        }
       }
     });
   }
 
-  override position(reader: string): Promise<Position | undefined> {
-    return this.answer(() => this.positions.get(reader));
+  override positions(reader: string): Promise<readonly Position[]> {
+    return this.answer(() => [...(this.reached.get(reader)?.values() ?? [])].sort((a, b) => a.partition - b.partition));
   }
 
   override events(env: Env, filter: EventFilter): Promise<readonly EventRow[]> {

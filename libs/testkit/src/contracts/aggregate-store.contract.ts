@@ -11,11 +11,12 @@ export interface AggregatesUnderTest {
   readonly dispose: () => Promise<void>;
 }
 
-const at = (offset: number) => ({ partition: 0, offset });
+const at = (offset: number, partition = 0) => ({ partition, offset });
+const on = (space: string, partition = 0) => ({ space, partition });
 
-async function active(store: AggregateStore, space: string): Promise<Map<string, string | null>> {
+async function active(store: AggregateStore, space: string, partition = 0): Promise<Map<string, string | null>> {
   const found: StoredAggregate[] = [];
-  for await (const one of store.active(space)) found.push(one);
+  for await (const one of store.active(on(space, partition))) found.push(one);
   expect(new Set(found.map(({ id }) => id)).size).toBe(found.length);
   return new Map(found.map(({ id, state }) => [id, state]));
 }
@@ -35,11 +36,11 @@ export function aggregateStoreContract(name: string, open: () => Promise<Aggrega
 
     it('knows nothing at first', async () => {
       const { store } = await fresh();
-      expect(await store.load('run', 'a')).toBeUndefined();
+      expect(await store.load(on('run'), 'a')).toBeUndefined();
       expect(await active(store, 'run')).toEqual(new Map());
-      expect(await store.count('run')).toBe(0);
-      expect(await store.position('desk')).toBeUndefined();
-      expect(await store.prune(1)).toBe(0);
+      expect(await store.count(on('run'))).toBe(0);
+      expect(await store.position('desk', 0)).toBeUndefined();
+      expect(await store.prune(0, 1)).toBe(0);
     });
 
     it('keeps states and the position that they reflect, also over a restart', async () => {
@@ -62,13 +63,13 @@ export function aggregateStoreContract(name: string, open: () => Promise<Aggrega
         20,
       );
       const again = await reopen();
-      expect(await again.load('run', 'a')).toEqual({ id: 'a', state: '{"n":2} 🌍' });
-      expect(await again.load('run', 'b')).toEqual({ id: 'b', state: '' });
-      expect(await again.load('signal', 'a')).toEqual({ id: 'a', state: 'other' });
-      expect(await again.load('signal', 'b')).toBeUndefined();
-      expect(await again.count('run')).toBe(2);
-      expect(await again.position('desk')).toEqual(at(5));
-      expect(await again.position('intake')).toBeUndefined();
+      expect(await again.load(on('run'), 'a')).toEqual({ id: 'a', state: '{"n":2} 🌍' });
+      expect(await again.load(on('run'), 'b')).toEqual({ id: 'b', state: '' });
+      expect(await again.load(on('signal'), 'a')).toEqual({ id: 'a', state: 'other' });
+      expect(await again.load(on('signal'), 'b')).toBeUndefined();
+      expect(await again.count(on('run'))).toBe(2);
+      expect(await again.position('desk', 0)).toEqual(at(5));
+      expect(await again.position('intake', 0)).toBeUndefined();
     });
 
     it('keeps what has ended as a tombstone, until it is pruned', async () => {
@@ -97,17 +98,17 @@ export function aggregateStoreContract(name: string, open: () => Promise<Aggrega
         },
         30,
       );
-      expect(await store.load('run', 'a')).toEqual({ id: 'a', state: null });
-      expect(await store.load('run', 'never')).toEqual({ id: 'never', state: null });
+      expect(await store.load(on('run'), 'a')).toEqual({ id: 'a', state: null });
+      expect(await store.load(on('run'), 'never')).toEqual({ id: 'never', state: null });
       expect(await active(store, 'run')).toEqual(new Map([['c', 'z']]));
-      expect(await store.count('run')).toBe(1);
+      expect(await store.count(on('run'))).toBe(1);
 
-      expect(await store.prune(30)).toBe(1);
-      expect(await store.load('run', 'a')).toBeUndefined();
-      expect(await store.load('run', 'b')).toEqual({ id: 'b', state: null });
-      expect(await store.load('run', 'c')).toEqual({ id: 'c', state: 'z' });
-      expect(await store.prune(31)).toBe(2);
-      expect(await store.prune(31)).toBe(0);
+      expect(await store.prune(0, 30)).toBe(1);
+      expect(await store.load(on('run'), 'a')).toBeUndefined();
+      expect(await store.load(on('run'), 'b')).toEqual({ id: 'b', state: null });
+      expect(await store.load(on('run'), 'c')).toEqual({ id: 'c', state: 'z' });
+      expect(await store.prune(0, 31)).toBe(2);
+      expect(await store.prune(0, 31)).toBe(0);
     });
 
     it('takes up again what had ended', async () => {
@@ -115,9 +116,9 @@ export function aggregateStoreContract(name: string, open: () => Promise<Aggrega
       await store.commit('desk', at(1), { signal: [{ id: 'a', state: 'x' }] }, 10);
       await store.commit('desk', at(2), { signal: [{ id: 'a', state: null }] }, 20);
       await store.commit('desk', at(3), { signal: [{ id: 'a', state: 'again' }] }, 30);
-      expect(await store.prune(100)).toBe(0);
-      expect(await store.load('signal', 'a')).toEqual({ id: 'a', state: 'again' });
-      expect(await store.count('signal')).toBe(1);
+      expect(await store.prune(0, 100)).toBe(0);
+      expect(await store.load(on('signal'), 'a')).toEqual({ id: 'a', state: 'again' });
+      expect(await store.count(on('signal'))).toBe(1);
     });
 
     it('refuses an older position of the same reader, with all that comes with it', async () => {
@@ -130,24 +131,90 @@ export function aggregateStoreContract(name: string, open: () => Promise<Aggrega
         20,
       );
       await expect(late).rejects.toMatchObject({ code: 'position_stale' });
-      expect(await store.load('run', 'a')).toEqual({ id: 'a', state: 'newer' });
-      expect(await store.load('other', 'b')).toBeUndefined();
-      expect(await store.position('desk')).toEqual(at(5));
+      expect(await store.load(on('run'), 'a')).toEqual({ id: 'a', state: 'newer' });
+      expect(await store.load(on('other'), 'b')).toBeUndefined();
+      expect(await store.position('desk', 0)).toEqual(at(5));
       await store.commit('desk', at(5), { run: [{ id: 'a', state: 'same position' }] }, 20);
       await store.commit('intake', at(1), {}, 20);
-      expect(await store.load('run', 'a')).toEqual({ id: 'a', state: 'same position' });
-      expect(await store.position('intake')).toEqual(at(1));
+      expect(await store.load(on('run'), 'a')).toEqual({ id: 'a', state: 'same position' });
+      expect(await store.position('intake', 0)).toEqual(at(1));
+    });
+
+    it('keeps partitions apart', async () => {
+      const { store, reopen } = await fresh();
+      await store.commit('desk', at(5, 0), { run: [{ id: 'a', state: 'of 0' }] }, 10);
+      await store.commit('desk', at(3, 1), { run: [{ id: 'a', state: 'of 1' }] }, 10);
+      await store.commit('desk', at(9, 12), { run: [{ id: 'b', state: 'of 12' }] }, 10);
+      await store.commit('desk', at(4, 1), { run: [{ id: 'c', state: null }] }, 10);
+      const again = await reopen();
+      expect(await active(again, 'run', 0)).toEqual(new Map([['a', 'of 0']]));
+      expect(await active(again, 'run', 1)).toEqual(new Map([['a', 'of 1']]));
+      expect(await active(again, 'run', 12)).toEqual(new Map([['b', 'of 12']]));
+      expect(await active(again, 'run', 2)).toEqual(new Map());
+      expect(await again.load(on('run', 1), 'a')).toEqual({ id: 'a', state: 'of 1' });
+      expect(await again.load(on('run', 1), 'c')).toEqual({ id: 'c', state: null });
+      expect(await again.load(on('run', 0), 'c')).toBeUndefined();
+      expect(await again.load(on('run', 2), 'a')).toBeUndefined();
+      expect(await Promise.all([0, 1, 2, 12].map((partition) => again.count(on('run', partition))))).toEqual([
+        1, 1, 0, 1,
+      ]);
+      expect(await again.position('desk', 0)).toEqual(at(5, 0));
+      expect(await again.position('desk', 1)).toEqual(at(4, 1));
+      expect(await again.position('desk', 12)).toEqual(at(9, 12));
+      expect(await again.position('desk', 2)).toBeUndefined();
+      expect(await again.prune(1, 11)).toBe(1);
+    });
+
+    it('takes what goes to many in one commit, and the last of two for one', async () => {
+      const { store } = await fresh();
+      await store.commit('desk', at(1), { run: [{ id: 'old', state: 'x' }], signal: [{ id: 's', state: 'x' }] }, 10);
+      const many = (space: string) =>
+        Array.from({ length: 2_500 }, (_, n) => ({ id: `${space} ${n}`, state: n % 3 === 0 ? null : `${n}` }));
+      const writes = {
+        run: [
+          ...many('run'),
+          { id: 'old', state: null },
+          { id: 'run 1', state: null },
+          { id: 'run 0', state: 'again' },
+        ],
+        signal: many('signal'),
+      };
+      await store.commit('desk', at(2), writes, 20);
+      const expected = (space: string) => many(space).flatMap(({ id, state }) => (state === null ? [] : [[id, state]]));
+      const run = new Map(expected('run') as [string, string][]).set('run 0', 'again');
+      run.delete('run 1');
+      expect(await active(store, 'run')).toEqual(run);
+      expect(await store.count(on('run'))).toBe(run.size);
+      expect(await active(store, 'signal')).toEqual(
+        new Map([['s', 'x'], ...(expected('signal') as [string, string][])]),
+      );
+      expect(await store.load(on('run'), 'run 3')).toEqual({ id: 'run 3', state: null });
+      expect(await store.load(on('run'), 'old')).toEqual({ id: 'old', state: null });
+      expect(await store.prune(0, 20)).toBe(0);
+      expect(await store.prune(0, 21)).toBe(834 + 834 - 1 + 2);
+    });
+
+    it('keeps large states whole', async () => {
+      const { store } = await fresh();
+      const large = ['é🌍', 'b', 'c'].map((text, n) => ({ id: `${n}`, state: text.repeat(1_200_000) }));
+      await store.commit('desk', at(1), { run: large }, 10);
+      for (const one of large) expect(await store.load(on('run'), one.id)).toEqual(one);
+      const found = await active(store, 'run');
+      expect([...found.values()].map((state) => state?.length)).toEqual(large.map(({ state }) => state.length));
     });
 
     it('takes commits in the order of their calls', async () => {
       const { store } = await fresh();
-      const commits = Array.from({ length: 50 }, (_, n) =>
-        store.commit('desk', at(n), { [`space ${n >> 1}`]: [{ id: 'a', state: String(n) }] }, n),
-      );
+      // Some of them large: they must not be overtaken.
+      const others = Array.from({ length: 2_500 }, (_, n) => ({ id: `b ${n}`, state: 'x' }));
+      const commits = Array.from({ length: 50 }, (_, n) => {
+        const writes = [{ id: 'a', state: String(n) }, ...(n % 20 === 0 ? others : [])];
+        return store.commit('desk', at(n), { [`space ${n >> 1}`]: writes }, n);
+      });
       await Promise.all(commits);
-      expect(await store.position('desk')).toEqual(at(49));
-      expect(await store.load('space 24', 'a')).toEqual({ id: 'a', state: '49' });
-      expect(await store.count('space 3')).toBe(1);
+      expect(await store.position('desk', 0)).toEqual(at(49));
+      expect(await store.load(on('space 24'), 'a')).toEqual({ id: 'a', state: '49' });
+      expect(await store.count(on('space 3'))).toBe(1);
     });
 
     it('gives all that are active, however many, once each', async () => {
@@ -182,7 +249,7 @@ export function aggregateStoreContract(name: string, open: () => Promise<Aggrega
               for (const { id, state } of list) model[space]?.set(id, { state, at: now });
             }
             if (!prune) continue;
-            await store.prune(now);
+            await store.prune(0, now);
             for (const space of Object.values(model)) {
               for (const [id, { state, at }] of space) if (state === null && at < now) space.delete(id);
             }
@@ -192,10 +259,10 @@ export function aggregateStoreContract(name: string, open: () => Promise<Aggrega
               .filter(([, { state }]) => state !== null)
               .map(([id, { state }]) => [id, state] as const);
             expect(await active(store, space)).toEqual(new Map(live));
-            expect(await store.count(space)).toBe(live.length);
+            expect(await store.count(on(space))).toBe(live.length);
             for (const id of ['a', 'b', 'c', 'd', 'e']) {
               const one = kept.get(id);
-              expect(await store.load(space, id)).toEqual(one && { id, state: one.state });
+              expect(await store.load(on(space), id)).toEqual(one && { id, state: one.state });
             }
           }
         }),

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { AppVersion, FunctionConfig, FunctionVersion } from '#core/function/function.config.js';
+import { Fault } from '#core/faults.js';
 import { DEFAULT_ENV } from '#core/words.js';
 import type { ConfigChange, ControlPlane, SyncRequest } from '#ports/control-plane.port.js';
 
@@ -8,6 +9,8 @@ export interface ControlPlaneUnderTest {
   readonly plane: ControlPlane;
   /** Closes it and opens the same data again; absent where nothing is kept. */
   reopen?(): Promise<ControlPlane>;
+  /** One more process at the same data; the caller closes it. Absent where there is only one. */
+  another?(): Promise<ControlPlane>;
   /** Turns its clock. */
   pass(ms: number): Promise<void>;
   dispose(): Promise<void>;
@@ -57,6 +60,20 @@ function folded(changes: readonly ConfigChange[]): {
   };
 }
 
+/** What a control plane has to deliver, looked at and left there. */
+export async function peek(plane: ControlPlane, limit: number): Promise<readonly ConfigChange[]> {
+  const seen: ConfigChange[] = [];
+  const undelivered = new Error('only looked at');
+  const look = (changes: readonly ConfigChange[]): Promise<void> => {
+    seen.push(...changes);
+    return Promise.reject(undelivered);
+  };
+  await plane.relay(limit, look).catch((error: unknown) => {
+    if (error !== undelivered) throw error;
+  });
+  return seen;
+}
+
 const slugs = (functions: readonly FunctionVersion[]): string[] => functions.map(({ config }) => config.slug);
 const byId = <T extends { readonly id: string }>(all: readonly T[]): T[] =>
   [...all].sort((a, b) => (a.id < b.id ? -1 : 1));
@@ -74,13 +91,14 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
     afterEach(() => opened.dispose());
 
     const pass = (ms: number): Promise<void> => opened.pass(ms);
-    /** Takes what is in the outbox, as a relay does. */
+    /** Takes what is in the outbox. */
     const drain = async (): Promise<readonly ConfigChange[]> => {
-      const changes = await plane.outbox(1_000);
-      const last = changes.at(-1);
-      if (last) await plane.taken(last.id);
-      return changes;
+      const all: ConfigChange[] = [];
+      while ((await plane.relay(1_000, (changes) => Promise.resolve(void all.push(...changes)))) > 0);
+      return all;
     };
+    /** What is in the outbox, and stays there. */
+    const outbox = (limit: number): Promise<readonly ConfigChange[]> => peek(plane, limit);
 
     describe('a sync', () => {
       it('makes an app and its functions known', async () => {
@@ -124,7 +142,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
 
         expect(second).toEqual({ ...first, modified: false, syncId: second.syncId });
         expect(second.syncId).not.toBe(first.syncId);
-        expect(await plane.outbox(10)).toEqual([]);
+        expect(await outbox(10)).toEqual([]);
       });
 
       it('from a new URL moves the app; ids stay', async () => {
@@ -204,7 +222,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
 
         expect(await plane.apps(DEFAULT_ENV)).toEqual([]);
         expect(await plane.functions(DEFAULT_ENV, { archived: true })).toEqual([]);
-        expect(await plane.outbox(10)).toEqual([]);
+        expect(await outbox(10)).toEqual([]);
       });
 
       it('gives ids that follow from names', async () => {
@@ -268,10 +286,10 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
         await plane.syncFailed(DEFAULT_ENV, URL, UNREACHABLE);
         await drain();
         await plane.syncFailed(DEFAULT_ENV, URL, UNREACHABLE);
-        expect(await plane.outbox(10)).toEqual([]);
+        expect(await outbox(10)).toEqual([]);
 
         await plane.syncFailed(DEFAULT_ENV, URL, { ...UNREACHABLE, message: 'timed out' });
-        expect((await plane.outbox(10)).length).toBe(1);
+        expect((await outbox(10)).length).toBe(1);
       });
 
       it('at an unknown URL makes a placeholder, which the app replaces', async () => {
@@ -283,7 +301,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
 
         const { app } = await plane.sync(aSync());
         expect(await plane.apps(DEFAULT_ENV)).toEqual([elsewhere, app]);
-        expect(folded(await plane.outbox(100)).apps).toEqual([elsewhere, app]);
+        expect(folded(await outbox(100)).apps).toEqual([elsewhere, app]);
       });
     });
 
@@ -295,7 +313,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
 
         expect(await plane.apps(DEFAULT_ENV)).toEqual([other.app]);
         expect(await plane.functions(DEFAULT_ENV)).toEqual(other.functions);
-        const known = folded(await plane.outbox(100));
+        const known = folded(await outbox(100));
         expect(
           known.functions.filter(({ appId, archivedAt }) => appId === first.app.id && archivedAt === undefined),
         ).toEqual([]);
@@ -319,7 +337,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
         const placeholder = await plane.syncFailed(DEFAULT_ENV, URL, UNREACHABLE);
         await plane.removeApp(DEFAULT_ENV, placeholder.id);
         expect(await plane.apps(DEFAULT_ENV)).toEqual([]);
-        expect(folded(await plane.outbox(10)).apps).toEqual([]);
+        expect(folded(await outbox(10)).apps).toEqual([]);
       });
     });
 
@@ -403,20 +421,73 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
     });
 
     describe('the outbox', () => {
-      it('holds changes in their order until they are taken', async () => {
+      it('holds changes in their order until they are delivered', async () => {
         const { app, functions } = await plane.sync(aSync());
-        const changes = await plane.outbox(10);
+        const changes = await outbox(10);
         expect(changes.map(({ kind, key, env, body }) => ({ kind, key, env, body }))).toEqual([
           { kind: 'app', key: app.id, env: DEFAULT_ENV, body: app },
           ...functions.map((fn) => ({ kind: 'function', key: fn.id, env: DEFAULT_ENV, body: fn })),
         ]);
-        expect(await plane.outbox(2)).toEqual(changes.slice(0, 2));
+        expect(await outbox(2)).toEqual(changes.slice(0, 2));
 
-        await plane.taken(changes[1]!.id);
-        expect(await plane.outbox(10)).toEqual(changes.slice(2));
-        await plane.taken(changes[2]!.id);
-        await plane.taken(changes[2]!.id);
-        expect(await plane.outbox(10)).toEqual([]);
+        expect(await plane.relay(2, () => Promise.resolve())).toBe(2);
+        expect(await outbox(10)).toEqual(changes.slice(2));
+        expect(await plane.relay(2, () => Promise.resolve())).toBe(1);
+        expect(await outbox(10)).toEqual([]);
+        expect(await plane.relay(2, () => Promise.reject(new Error('there is nothing to deliver')))).toBe(0);
+      });
+
+      it('forgets nothing that could not be delivered, and says why it could not', async () => {
+        await plane.sync(aSync());
+        const changes = await outbox(10);
+        const why = new Fault('log_unavailable');
+        await expect(plane.relay(10, () => Promise.reject(why))).rejects.toBe(why);
+        expect(await outbox(10)).toEqual(changes);
+      });
+
+      it('lets what is written during a delivery wait for the next one', async () => {
+        await plane.sync(aSync());
+        const delivered: ConfigChange[] = [];
+        await plane.relay(10, async (changes) => {
+          delivered.push(...changes);
+          await plane.sync(aSync({ functions: [aFunction('shop-late')] }));
+        });
+        const later = await outbox(10);
+        expect(later.length).toBeGreaterThan(0);
+        for (const { id } of later) expect(id).toBeGreaterThan(delivered.at(-1)!.id);
+        const known = folded([...delivered, ...(await drain())]);
+        expect(byId(known.functions)).toEqual(byId(await plane.functions(DEFAULT_ENV, { archived: true })));
+      });
+
+      it('is relayed by one at a time, in order, each change once', async () => {
+        const others = opened.another ? await Promise.all([opened.another(), opened.another()]) : [];
+        const planes = [plane, plane, ...others];
+        const delivered: ConfigChange[] = [];
+        let under = 0;
+        const deliver = async (changes: readonly ConfigChange[]): Promise<void> => {
+          expect(++under).toBe(1);
+          await new Promise((resolve) => setImmediate(resolve));
+          delivered.push(...changes);
+          under--;
+        };
+        const versions = Array.from({ length: 12 }, (_, n) =>
+          aSync({ functions: [aFunction('shop-a', { retries: n })] }),
+        );
+        await Promise.all(
+          planes.map(async (each, i) => {
+            for (const version of versions.filter((_, n) => n % planes.length === i)) {
+              await each.sync(version);
+              while ((await each.relay(2, deliver)) === 2);
+            }
+          }),
+        );
+
+        const ids = delivered.map(({ id }) => id);
+        expect(ids).toEqual([...ids].sort((a, b) => a - b));
+        expect(new Set(ids).size).toBe(ids.length);
+        expect(await outbox(10)).toEqual([]);
+        expect(folded(delivered).functions).toEqual(await plane.functions(DEFAULT_ENV));
+        for (const other of others) await other.close();
       });
 
       it('never uses a number twice', async () => {
@@ -424,7 +495,7 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
         const last = (await drain()).at(-1)!.id;
         if (opened.reopen) plane = await opened.reopen();
         await plane.sync(aSync({ functions: [] }));
-        expect((await plane.outbox(1))[0]!.id).toBeGreaterThan(last);
+        expect((await outbox(1))[0]!.id).toBeGreaterThan(last);
       });
 
       it('tells the data plane all, whatever happened; versions count the changes of a function', async () => {
@@ -473,17 +544,60 @@ export function controlPlaneContract(name: string, open: () => Promise<ControlPl
       });
     });
 
+    describe('several processes', () => {
+      it('that sync one app at once get one app, and each its whole', async (context) => {
+        if (!opened.another) return context.skip('is of one process by design');
+        const planes = [plane, await opened.another(), await opened.another()];
+        const requests = Array.from({ length: 9 }, (_, n) =>
+          aSync({ functions: [aFunction('shop-a', { retries: n }), aFunction(`shop-${n}`)] }),
+        );
+        const results = await Promise.all(requests.map((request, n) => planes[n % 3]!.sync(request)));
+
+        expect(new Set(results.map(({ app }) => app.id)).size).toBe(1);
+        const versions = results.map(
+          ({ functions }) => functions.find(({ config }) => config.slug === 'shop-a')!.version,
+        );
+        expect(versions.sort((a, b) => a - b)).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        const live = await plane.functions(DEFAULT_ENV);
+        expect(live.length).toBe(2);
+        expect(await planes[1]!.functions(DEFAULT_ENV)).toEqual(live);
+        expect((await planes[2]!.functions(DEFAULT_ENV, { archived: true })).length).toBe(10);
+        const known = folded(await drain());
+        expect(byId(known.functions)).toEqual(byId(await plane.functions(DEFAULT_ENV, { archived: true })));
+        for (const other of planes.slice(1)) await other.close();
+      });
+
+      it('that make the same sync at once make one change of it', async (context) => {
+        if (!opened.another) return context.skip('is of one process by design');
+        const planes = [plane, await opened.another()];
+        const results = await Promise.all([0, 1, 2, 3].map((n) => planes[n % 2]!.sync(aSync())));
+        expect(results.filter(({ modified }) => modified).length).toBe(1);
+        expect((await drain()).length).toBe(3);
+        await planes[1]!.close();
+      });
+    });
+
+    it('takes any text', async () => {
+      const odd = `it's "odd" \\ \0 \n é 日本 😀`;
+      const failed = await plane.syncFailed(DEFAULT_ENV, URL, { code: 'unreachable', message: odd });
+      expect(failed.error?.message).toBe(odd);
+      await plane.sync(aSync({ framework: odd, functions: [aFunction('shop-a', { name: odd })] }));
+      const [fn] = await plane.functions(DEFAULT_ENV);
+      expect(fn?.config.name).toBe(odd);
+      expect((await plane.apps(DEFAULT_ENV))[0]?.framework).toBe(odd.replace('\0', '\uFFFD'));
+    });
+
     it('keeps what it acknowledged over a close', async (context) => {
       if (!opened.reopen) return context.skip('keeps nothing by design');
       const { app } = await plane.sync(aSync());
       const functions = await plane.functions(DEFAULT_ENV, { archived: true });
-      const changes = await plane.outbox(100);
+      const changes = await outbox(100);
 
       plane = await opened.reopen();
 
       expect(await plane.apps(DEFAULT_ENV)).toEqual([app]);
       expect(await plane.functions(DEFAULT_ENV, { archived: true })).toEqual(functions);
-      expect(await plane.outbox(100)).toEqual(changes);
+      expect(await outbox(100)).toEqual(changes);
     });
   });
 }

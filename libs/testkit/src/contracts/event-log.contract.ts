@@ -132,6 +132,39 @@ export function eventLogContract(name: string, open: () => Promise<LogUnderTest>
         expect(read.map(({ position }) => position)).toEqual(positions);
       });
 
+      it('takes what says that records are in behind them, with the positions of all in order', async () => {
+        const { log } = await fresh();
+        const things = ['a', 'b', 'c', 'd'].map((key, n) => record(key, n));
+        const told = ['a', 'b'].map((key, n) => record(key, n, { topic: 'transitions' }));
+        const positions = await log.append(things, told);
+        expect(positions).toHaveLength(6);
+        const read = [...(await all(log, 'commands')), ...(await all(log, 'transitions'))];
+        for (const [index, one] of [...things, ...told].entries())
+          expect(read).toContainEqual({ ...one, position: positions[index] });
+        expect(await log.append([], [record('a', 2, { topic: 'transitions' })])).toHaveLength(1);
+
+        const wrong = { ...record('a', 3, { topic: 'transitions' }), key: undefined } as unknown as LogRecord;
+        const before = await log.ends('commands');
+        await expect(log.append([record('a', 'never')], [wrong])).rejects.toBeInstanceOf(TypeError);
+        expect(await log.ends('commands')).toEqual(before);
+      });
+
+      it('puts a record where its key goes, or where it is told to', async () => {
+        const { log } = await fresh();
+        const count = (await log.ends('commands')).length;
+        const keys = Array.from({ length: 20 }, (_, n) => `key ${n}`);
+        const byKey = await log.append(keys.map((key) => record(key, key)));
+        expect(byKey.map(({ partition }) => partition)).toEqual(keys.map((key) => log.partitionOf('commands', key)));
+        for (let partition = 0; partition < count; partition++) {
+          const [position] = await log.append([record('somewhere', partition, { partition })]);
+          expect(position?.partition).toBe(partition);
+          const [found] = await log.read('commands', position as Position, 1);
+          expect(found).toEqual({ ...record('somewhere', partition), position });
+        }
+        for (const partition of [count, -1, 0.5])
+          await expect(log.append([record('somewhere', 1, { partition })])).rejects.toBeInstanceOf(TypeError);
+      });
+
       it('refuses what is no record, and only that', async () => {
         const { log } = await fresh();
         const cyclic: Record<string, unknown> = {};
@@ -167,10 +200,11 @@ export function eventLogContract(name: string, open: () => Promise<LogUnderTest>
       it('gives pages from a position on, and an empty one at the end', async () => {
         const { log } = await fresh();
         const positions = await log.append([1, 2, 3, 4, 5].map((n) => record('a', n)));
-        const second = positions[1];
+        const [first, second] = positions as [Position, Position];
         const page = await log.read('commands', second, 3);
         expect(page.map(({ body }) => body)).toEqual([2, 3, 4]);
-        expect((await log.read('commands', undefined, 2)).map(({ body }) => body)).toEqual([1, 2]);
+        const oldest = { ...first, offset: 0 };
+        expect((await log.read('commands', oldest, 2)).map(({ body }) => body)).toEqual([1, 2]);
         expect(await log.read('commands', after(positions[4] as Position), 3)).toEqual([]);
       });
     });
@@ -193,19 +227,56 @@ export function eventLogContract(name: string, open: () => Promise<LogUnderTest>
         const { log } = await fresh();
         const positions = await log.append([1, 2, 3].map((n) => record('a', n)));
         const [middle, end] = [new Inbox(), new Inbox()];
-        await log.subscribe('commands', positions[1], middle.take);
-        await log.subscribe('commands', after(positions[2] as Position), end.take);
+        await log.subscribe('commands', [positions[1] as Position], middle.take);
+        await log.subscribe('commands', [after(positions[2] as Position)], end.take);
         await log.append([record('a', 4)]);
         await Promise.all([middle.has(3), end.has(1)]);
         expect(middle.bodies).toEqual([2, 3, 4]);
         expect(end.bodies).toEqual([4]);
       });
 
+      it('hands over the records of the partitions that are named, each from its own position', async () => {
+        const { log } = await fresh();
+        const count = (await log.ends('commands')).length;
+        const rounds = [0, 1, 2, 3];
+        const positions: (readonly Position[])[] = [];
+        for (const round of rounds) {
+          const records = Array.from({ length: count }, (_, partition) => record('a', round, { partition }));
+          positions.push(await log.append(records));
+        }
+        const from = Array.from({ length: count }, (_, partition) => partition)
+          .filter((partition) => partition % 2 === 0)
+          .map((partition) => positions[partition % 3]?.[partition] as Position);
+        const expected = from.flatMap(({ partition }) =>
+          rounds.slice(partition % 3).map((round) => [partition, round]),
+        );
+        const [some, every] = [new Inbox(), new Inbox()];
+        await log.subscribe('commands', from, some.take);
+        await log.subscribe('commands', undefined, every.take);
+        await Promise.all([some.has(expected.length), every.has(count * rounds.length)]);
+        const last = from.at(-1) as Position;
+        await log.append([record('a', 'last', { partition: last.partition })]);
+        await Promise.all([some.has(expected.length + 1), every.has(count * rounds.length + 1)]);
+        const placed = ({ records }: Inbox) => records.map(({ position, body }) => [position.partition, body]);
+        const inOrder = (list: unknown[][]) => list.toSorted((a, b) => Number(a[0]) - Number(b[0]));
+        expect(inOrder(placed(some))).toEqual([...expected, [last.partition, 'last']]);
+        expect(every.records).toHaveLength(count * rounds.length + 1);
+        const none = new Inbox();
+        await log.subscribe('commands', [], none.take);
+        await log.append([record('a', 'nobody hears of it')]);
+        await every.has(count * rounds.length + 2);
+        expect(none.records).toEqual([]);
+      });
+
       it('refuses a position behind the end', async () => {
         const { log } = await fresh();
         const [position] = await log.append([record('a', 1)]);
         const beyond = after(after(position as Position));
-        await expect(log.subscribe('commands', beyond, () => undefined)).rejects.toMatchObject({
+        await expect(log.subscribe('commands', [beyond], () => undefined)).rejects.toMatchObject({
+          code: 'position_unknown',
+        });
+        const nowhere = { partition: (await log.ends('commands')).length, offset: 0 };
+        await expect(log.subscribe('commands', [nowhere], () => undefined)).rejects.toMatchObject({
           code: 'position_unknown',
         });
       });
@@ -371,7 +442,8 @@ export function eventLogContract(name: string, open: () => Promise<LogUnderTest>
                   for (let i = 0; i < turns; i++) await new Promise((resolve) => setImmediate(resolve));
                   inbox.take(batch);
                 };
-                const subscription = await log.subscribe('commands', appended[from]?.position, slow, { batchMax });
+                const start = appended[from]?.position as Position;
+                const subscription = await log.subscribe('commands', [start], slow, { batchMax });
                 open.push({ inbox, from, subscription });
               }
               const bodies = Array.from({ length: batches[step] ?? 0 }, () => count++);
@@ -399,7 +471,7 @@ export function eventLogContract(name: string, open: () => Promise<LogUnderTest>
         await log.trim('commands', positions[2] as Position);
         expect((await all(log, 'commands')).map(({ body }) => body)).toEqual([3, 4]);
         const inbox = new Inbox();
-        await log.subscribe('commands', positions[0], inbox.take);
+        await log.subscribe('commands', [positions[0] as Position], inbox.take);
         await inbox.has(2);
         expect(inbox.bodies).toEqual([3, 4]);
 

@@ -110,6 +110,8 @@ function aDecision(env: string, event: number, offset: number, over: Partial<Dec
   };
 }
 
+const at = (partition: number, offset: number): Position => ({ partition, offset });
+
 const batch = (rows: Partial<HistoryBatch>): HistoryBatch => ({ ...NO_ROWS, ...rows });
 
 /** The promises of the History port. @param numRuns how many random histories are compared with the model */
@@ -129,8 +131,10 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
       env = randomUUID();
     });
 
-    const add = (rows: Partial<HistoryBatch>, next: Readonly<Record<string, Position>> = {}): Promise<void> =>
-      history.append(batch(rows), next);
+    const add = (
+      rows: Partial<HistoryBatch>,
+      next: Readonly<Record<string, readonly Position[]>> = {},
+    ): Promise<void> => history.append(batch(rows), next);
 
     describe('events', () => {
       it('gives back what was added, to the letter', async () => {
@@ -366,16 +370,28 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
     });
 
     describe('positions', () => {
-      it('are those of the last append, each reader its own, and never go back', async () => {
+      it('are those of the last append, each reader and partition its own, and never go back', async () => {
         const [events, transitions] = [`${env}/events`, `${env}/transitions`];
-        expect(await history.position(events)).toBeUndefined();
+        expect(await history.positions(events)).toEqual([]);
 
-        await add({}, { [events]: { partition: 0, offset: 5 }, [transitions]: { partition: 2, offset: 1 } });
-        await add({}, { [events]: { partition: 0, offset: 2 ** 40 } });
-        await add({}, { [events]: { partition: 0, offset: 7 } });
+        await add({}, { [events]: [at(0, 5), at(11, 1), at(2, 9)], [transitions]: [at(2, 1)] });
+        await add({}, { [events]: [at(0, 2 ** 40)] });
+        await add({}, { [events]: [at(2, 10), at(0, 7)], [transitions]: [] });
 
-        expect(await history.position(events)).toEqual({ partition: 0, offset: 2 ** 40 });
-        expect(await history.position(transitions)).toEqual({ partition: 2, offset: 1 });
+        expect(await history.positions(events)).toEqual([at(0, 2 ** 40), at(2, 10), at(11, 1)]);
+        expect(await history.positions(transitions)).toEqual([at(2, 1)]);
+      });
+
+      it('of a partition that two readers were on for a moment is that of the one who got further', async () => {
+        const rows = [1, 2, 3].map((n) => anEvent(env, n));
+        await Promise.all([
+          add({ events: rows }, { [env]: [at(1, 3)] }),
+          add({ events: rows.slice(0, 2) }, { [env]: [at(1, 2)] }),
+          add({ events: rows.slice(1) }, { [env]: [at(1, 3), at(0, 0)] }),
+        ]);
+
+        expect(await history.events(env, { limit: 10 })).toEqual([...rows].reverse());
+        expect(await history.positions(env)).toEqual([at(0, 0), at(1, 3)]);
       });
 
       it('an append that was cut short before its position is made again without a trace', async () => {
@@ -386,15 +402,15 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
           decisions: [aDecision(env, 1, 1)],
         };
         await add(rows);
-        expect(await history.position(env)).toBeUndefined();
+        expect(await history.positions(env)).toEqual([]);
 
-        await add(rows, { [env]: { partition: 0, offset: 2 } });
+        await add(rows, { [env]: [at(0, 2)] });
 
         expect(await history.events(env, { limit: 10 })).toEqual(rows.events);
         expect(await history.runs(env, { limit: 10 })).toEqual(rows.runs);
         expect(await history.transitions(env, idOf(1))).toEqual(rows.transitions);
         expect(await history.decisionsOfEvent(env, idOf(1))).toEqual(rows.decisions);
-        expect(await history.position(env)).toEqual({ partition: 0, offset: 2 });
+        expect(await history.positions(env)).toEqual([at(0, 2)]);
       });
     });
 
@@ -451,10 +467,7 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
       const count = 20;
       await Promise.all(
         Array.from({ length: count }, async (_, n) => {
-          await add(
-            { runs: [aRun(env, n)], events: [anEvent(env, n)] },
-            { [`${env}/${n}`]: { partition: 0, offset: n + 1 } },
-          );
+          await add({ runs: [aRun(env, n)], events: [anEvent(env, n)] }, { [`${env}/${n}`]: [at(0, n + 1)] });
           expect(await history.run(env, idOf(n))).toEqual(aRun(env, n));
           expect((await history.events(env, { name: 'shop/order.placed', limit: 1 })).length).toBe(1);
         }),
@@ -470,7 +483,7 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
         transitions: [aTransition(env, 1, 1)],
         decisions: [aDecision(env, 1, 1)],
       };
-      await add(rows, { [env]: { partition: 0, offset: 2 } });
+      await add(rows, { [env]: [at(0, 2)] });
 
       history = await opened.reopen();
 
@@ -478,7 +491,7 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
       expect(await history.run(env, idOf(1))).toEqual(rows.runs[0]);
       expect(await history.transitions(env, idOf(1))).toEqual(rows.transitions);
       expect(await history.decisionsOfEvent(env, idOf(1))).toEqual(rows.decisions);
-      expect(await history.position(env)).toEqual({ partition: 0, offset: 2 });
+      expect(await history.positions(env)).toEqual([at(0, 2)]);
     });
   });
 }

@@ -9,6 +9,8 @@ import { anyEvent, anyMatchExpression } from '../any-match.js';
 
 export interface PauseIndexUnderTest {
   readonly index: PauseIndex;
+  /** Restores every partition, with what has been added. */
+  restore(): Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -44,7 +46,13 @@ export function aCandidate(data: unknown, over: Partial<Candidate> = {}): Candid
   };
 }
 
-/** What a PauseIndex promises, whatever it is made of. `open` gives an empty one. */
+/** What one event resolves. */
+export async function matched(index: PauseIndex, candidate: Candidate): Promise<readonly Pause[]> {
+  const [resolved = []] = await index.match([candidate]);
+  return resolved;
+}
+
+/** What a PauseIndex promises, whatever it is made of. `open` gives an empty one, all of whose partitions are restored. */
 export function pauseIndexContract(name: string, open: () => Promise<PauseIndexUnderTest>): void {
   describe(`${name} as a PauseIndex`, () => {
     let under: PauseIndexUnderTest;
@@ -56,7 +64,7 @@ export function pauseIndexContract(name: string, open: () => Promise<PauseIndexU
     });
     afterEach(() => under.dispose());
 
-    const found = async (candidate: Candidate) => (await index.match(candidate)).map(({ id }) => id).sort();
+    const found = async (candidate: Candidate) => (await matched(index, candidate)).map(({ id }) => id).sort();
 
     it('finds by exact name, in the environment', async () => {
       await index.add([
@@ -72,6 +80,26 @@ export function pauseIndexContract(name: string, open: () => Promise<PauseIndexU
       expect(await found(aCandidate({}, { name: 'shop/refunded' }))).toEqual([]);
     });
 
+    it('takes many events at once, and says of each what it resolves', async () => {
+      await index.add([
+        aPause('any'),
+        aPause('x', { expression: 'async.data.id == event.data.id', data: { id: 'x' } }),
+        aPause('y', { expression: 'async.data.id == event.data.id', data: { id: 'y' } }),
+        aPause('late', { event: 'shop/paid.late', expression: 'async.data.n > 5' }),
+      ]);
+      const ids = ['x', 'y', 'z', 'x'];
+      const candidates = [
+        ...ids.map((id) => aCandidate({ id })),
+        aCandidate({ n: 6 }, { name: 'shop/paid.late' }),
+        aCandidate({ n: 5 }, { name: 'shop/paid.late' }),
+        ...Array.from({ length: 300 }, (_, n) => aCandidate({ id: n % 2 ? 'y' : '' })),
+      ];
+      const resolved = (await index.match(candidates)).map((pauses) => pauses.map(({ id }) => id).sort());
+      expect(resolved.slice(0, 6)).toEqual([['any', 'x'], ['any', 'y'], ['any'], ['any', 'x'], ['late'], []]);
+      expect(resolved.slice(6)).toEqual(Array.from({ length: 300 }, (_, n) => (n % 2 ? ['any', 'y'] : ['any'])));
+      expect(await index.match([])).toEqual([]);
+    });
+
     it('takes a wildcard for a name like any other', async () => {
       await index.add([aPause('a', { event: 'shop/*' })]);
       expect(await found(aCandidate({}))).toEqual([]);
@@ -84,8 +112,8 @@ export function pauseIndexContract(name: string, open: () => Promise<PauseIndexU
         aPause('b', { kind: 'cancel' }),
       ];
       await index.add(pauses);
-      const matched = await index.match(aCandidate({ id: 'x' }));
-      expect([...matched].sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual(pauses);
+      const resolved = await matched(index, aCandidate({ id: 'x' }));
+      expect([...resolved].sort((a, b) => (a.id < b.id ? -1 : 1))).toEqual(pauses);
     });
 
     it('asks when the event was received: from since on, before until', async () => {
@@ -147,6 +175,59 @@ export function pauseIndexContract(name: string, open: () => Promise<PauseIndexU
       expect(await found(aCandidate({ n: 1 }))).toEqual([]);
       expect(await found(aCandidate({ n: 2 }))).toEqual(['a', 'c']);
       expect(await found(aCandidate({}, { name: 'shop/refunded' }))).toEqual(['b']);
+    });
+
+    it('tells apart values that are alike, also long ones', async () => {
+      const long = 'x'.repeat(500);
+      const values = [
+        '',
+        ' ',
+        '5',
+        5,
+        '5.0',
+        5.5,
+        1e300,
+        'true',
+        true,
+        'null',
+        'a\nb',
+        'a\\nb',
+        '"',
+        long,
+        `${long}y`,
+        '\u0000',
+        'é',
+      ];
+      await index.add(
+        values.map((value, i) =>
+          aPause(`p${i}`, { expression: 'async.data.id == event.data.id', data: { id: value } }),
+        ),
+      );
+      for (const [i, value] of values.entries()) expect(await found(aCandidate({ id: value }))).toEqual([`p${i}`]);
+    });
+
+    it('finds by any of very many fields', async () => {
+      const count = 100;
+      await index.add(
+        Array.from({ length: count }, (_, i) => aPause(`p${i}`, { expression: `async.data.f${i} == ${i}` })),
+      );
+      for (const i of [0, 31, 32, 33, 63, 64, 99]) expect(await found(aCandidate({ [`f${i}`]: i }))).toEqual([`p${i}`]);
+      await index.remove(Array.from({ length: 50 }, (_, i) => `p${i}`));
+      await index.add([aPause('late', { expression: 'async.data.late == 1' })]);
+      expect(await found(aCandidate({ f0: 0, f49: 49, f50: 50, f99: 99, late: 1 }))).toEqual(['late', 'p50', 'p99']);
+    });
+
+    it('says whether a partition has been restored, and forgets everything when it is told', async () => {
+      expect(await index.intact(0)).toBe(true);
+      await index.add([aPause('a'), aPause('b', { expression: 'async.data.n == 1' })]);
+      await index.clear();
+      expect(await index.size()).toBe(0);
+      expect(await index.intact(0)).toBe(false);
+      await index.add([aPause('c')]);
+      await under.restore();
+      expect(await index.intact(0)).toBe(true);
+      expect(await found(aCandidate({ n: 1 }))).toEqual(['c']);
+      expect(await index.size()).toBe(1);
     });
 
     it('is not disturbed by expressions that fail, never hold, or do not compile', async () => {
@@ -252,8 +333,8 @@ export function pauseIndexContract(name: string, open: () => Promise<PauseIndexU
                 const { event, value, receivedAt, internalId } = step.match;
                 const candidate = aCandidate({}, { name: event, payload: canonical(value), receivedAt, internalId });
                 const expected = [...kept.values()].filter((pause) => resolves(pause, candidate)).map(({ id }) => id);
-                const matched = (await fresh.index.match(candidate)).map(({ id }) => id);
-                expect([...matched].sort()).toEqual(expected.sort());
+                const resolved = (await matched(fresh.index, candidate)).map(({ id }) => id);
+                expect([...resolved].sort()).toEqual(expected.sort());
               }
               expect(await fresh.index.size()).toBe(kept.size);
             }

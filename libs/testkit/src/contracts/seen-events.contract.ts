@@ -11,9 +11,9 @@ export interface SeenUnderTest {
   readonly dispose: () => Promise<void>;
 }
 
-const at = (offset: number) => ({ partition: 0, offset });
+const at = (offset: number, partition = 0) => ({ partition, offset });
 
-function seen(functionId: string, eventId: string, offset: number, more: Partial<SeenEvent> = {}): SeenEvent {
+export function seen(functionId: string, eventId: string, offset: number, more: Partial<SeenEvent> = {}): SeenEvent {
   return { env: DEFAULT_ENV, functionId, eventId, internalId: `internal ${offset}`, position: at(offset), ...more };
 }
 
@@ -32,9 +32,9 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
 
     it('knows nothing at first', async () => {
       const { store } = await fresh();
-      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toBeUndefined();
-      expect(await store.position()).toBeUndefined();
-      expect(await store.prune(1)).toBe(0);
+      expect(await store.first(0, DEFAULT_ENV, 'f', 'e')).toBeUndefined();
+      expect(await store.position(0)).toBeUndefined();
+      expect(await store.prune(0, 1)).toBe(0);
     });
 
     it('keeps the first of an id, by function and environment, also over a restart', async () => {
@@ -46,12 +46,12 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
       await store.commit([first, ofOther], at(3), 10);
       await store.commit([seen('f', 'e', 3), elsewhere, same], at(5), 20);
       const again = await reopen();
-      expect(await again.first(DEFAULT_ENV, 'f', 'e')).toEqual({ ...first, at: 10 });
-      expect(await again.first(DEFAULT_ENV, 'g', 'e')).toEqual({ ...ofOther, at: 10 });
-      expect(await again.first('another', 'f', 'e')).toEqual({ ...elsewhere, at: 20 });
-      expect(await again.first(DEFAULT_ENV, 'f', 'internal 4')).toEqual({ ...same, at: 20 });
-      expect(await again.first('another', 'g', 'e')).toBeUndefined();
-      expect(await again.position()).toEqual(at(5));
+      expect(await again.first(0, DEFAULT_ENV, 'f', 'e')).toEqual({ ...first, at: 10 });
+      expect(await again.first(0, DEFAULT_ENV, 'g', 'e')).toEqual({ ...ofOther, at: 10 });
+      expect(await again.first(0, 'another', 'f', 'e')).toEqual({ ...elsewhere, at: 20 });
+      expect(await again.first(0, DEFAULT_ENV, 'f', 'internal 4')).toEqual({ ...same, at: 20 });
+      expect(await again.first(0, 'another', 'g', 'e')).toBeUndefined();
+      expect(await again.position(0)).toEqual(at(5));
     });
 
     it('tells ids apart that differ in anything', async () => {
@@ -76,43 +76,71 @@ export function seenEventsContract(name: string, open: () => Promise<SeenUnderTe
         10,
       );
       for (const [n, id] of ids.entries()) {
-        expect(await store.first(DEFAULT_ENV, 'f', id)).toEqual({ ...seen('f', id, n), at: 10 });
+        expect(await store.first(0, DEFAULT_ENV, 'f', id)).toEqual({ ...seen('f', id, n), at: 10 });
       }
     });
 
     it('keeps the first of two of the same commit', async () => {
       const { store } = await fresh();
       await store.commit([seen('f', 'e', 1), seen('f', 'e', 2)], at(3), 10);
-      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toEqual({ ...seen('f', 'e', 1), at: 10 });
+      expect(await store.first(0, DEFAULT_ENV, 'f', 'e')).toEqual({ ...seen('f', 'e', 1), at: 10 });
     });
 
     it('forgets what was committed before a time; the id may come again', async () => {
       const { store } = await fresh();
       await store.commit([seen('f', 'old', 1)], at(2), 10);
       await store.commit([seen('f', 'new', 2)], at(3), 20);
-      expect(await store.prune(20)).toBe(1);
-      expect(await store.first(DEFAULT_ENV, 'f', 'old')).toBeUndefined();
-      expect(await store.first(DEFAULT_ENV, 'f', 'new')).toEqual({ ...seen('f', 'new', 2), at: 20 });
+      expect(await store.prune(0, 20)).toBe(1);
+      expect(await store.first(0, DEFAULT_ENV, 'f', 'old')).toBeUndefined();
+      expect(await store.first(0, DEFAULT_ENV, 'f', 'new')).toEqual({ ...seen('f', 'new', 2), at: 20 });
       await store.commit([seen('f', 'old', 3)], at(4), 30);
-      expect(await store.first(DEFAULT_ENV, 'f', 'old')).toEqual({ ...seen('f', 'old', 3), at: 30 });
+      expect(await store.first(0, DEFAULT_ENV, 'f', 'old')).toEqual({ ...seen('f', 'old', 3), at: 30 });
     });
 
     it('refuses an older position, with all that comes with it', async () => {
       const { store } = await fresh();
       await store.commit([], at(5), 10);
       await expect(store.commit([seen('f', 'e', 3)], at(4), 20)).rejects.toMatchObject({ code: 'position_stale' });
-      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toBeUndefined();
-      expect(await store.position()).toEqual(at(5));
+      expect(await store.first(0, DEFAULT_ENV, 'f', 'e')).toBeUndefined();
+      expect(await store.position(0)).toEqual(at(5));
       await store.commit([seen('f', 'e', 4)], at(5), 20);
-      expect(await store.first(DEFAULT_ENV, 'f', 'e')).toEqual({ ...seen('f', 'e', 4), at: 20 });
+      expect(await store.first(0, DEFAULT_ENV, 'f', 'e')).toEqual({ ...seen('f', 'e', 4), at: 20 });
+    });
+
+    it('keeps partitions apart', async () => {
+      const { store, reopen } = await fresh();
+      const here = seen('f', 'here', 7);
+      const there = seen('f', 'there', 2, { position: at(2, 3) });
+      await store.commit([here], at(8), 10);
+      await store.commit([there], at(3, 3), 20);
+      const again = await reopen();
+      expect(await again.first(0, DEFAULT_ENV, 'f', 'here')).toEqual({ ...here, at: 10 });
+      expect(await again.first(3, DEFAULT_ENV, 'f', 'there')).toEqual({ ...there, at: 20 });
+      expect(await again.position(0)).toEqual(at(8));
+      expect(await again.position(3)).toEqual(at(3, 3));
+      expect(await again.position(1)).toBeUndefined();
+      await expect(again.commit([], at(2, 3), 30)).rejects.toMatchObject({ code: 'position_stale' });
+      expect(await again.prune(3, 21)).toBeGreaterThanOrEqual(1);
+      expect(await again.first(3, DEFAULT_ENV, 'f', 'there')).toBeUndefined();
+    });
+
+    it('takes many entries in one commit', async () => {
+      const { store } = await fresh();
+      const many = Array.from({ length: 3_500 }, (_, n) => seen(`f ${n % 3}`, `e ${n}`, n));
+      await store.commit([...many, seen('f 0', 'e 0', 9_999)], at(10_000), 10);
+      for (const n of [0, 1, 999, 1_000, 2_000, 3_499]) {
+        expect(await store.first(0, DEFAULT_ENV, `f ${n % 3}`, `e ${n}`)).toEqual({ ...many[n], at: 10 });
+      }
+      expect(await store.position(0)).toEqual(at(10_000));
+      expect(await store.prune(0, 11)).toBe(3_500);
     });
 
     it('takes commits in the order of their calls', async () => {
       const { store } = await fresh();
       const commits = Array.from({ length: 50 }, (_, n) => store.commit([seen(`f ${n >> 1}`, 'e', n)], at(n + 1), n));
       await Promise.all(commits);
-      expect(await store.position()).toEqual(at(50));
-      expect(await store.first(DEFAULT_ENV, 'f 24', 'e')).toEqual({ ...seen('f 24', 'e', 48), at: 48 });
+      expect(await store.position(0)).toEqual(at(50));
+      expect(await store.first(0, DEFAULT_ENV, 'f 24', 'e')).toEqual({ ...seen('f 24', 'e', 48), at: 48 });
     });
   });
 }
