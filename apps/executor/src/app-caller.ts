@@ -27,17 +27,19 @@ export class AppCaller {
     private readonly timeoutMs: number,
   ) {}
 
-  call(run: Run, call: Call): Promise<Answered> {
-    return this.send(run, callView(run, call), workId(run, call));
+  /** @param traceparent for the header */
+  call(run: Run, call: Call, traceparent: string | undefined): Promise<Answered> {
+    return this.send(run, callView(run, call), workId(run, call), traceparent);
   }
 
   /** Enters the function only to hear which steps it wants: nothing is run, and what it answers is not reported. */
-  ask(run: Run, call: Call): Promise<Answered> {
+  ask(run: Run, call: Call, traceparent: string | undefined): Promise<Answered> {
     const entry: Call = { ...call, target: 'step', gateway: false, attempt: 0 };
-    return this.send(run, { ...callView(run, entry), disableImmediateExecution: true }, workId(run, call));
+    const view = { ...callView(run, entry), disableImmediateExecution: true };
+    return this.send(run, view, workId(run, call), traceparent);
   }
 
-  private async send(run: Run, view: CallView, jobId: string): Promise<Answered> {
+  private async send(run: Run, view: CallView, jobId: string, traceparent: string | undefined): Promise<Answered> {
     const fn = this.catalog.function(run.functionId);
     if (!fn)
       return { outcome: unreachable('function_unknown', `The function ${run.functionSlug} is not synced any more`) };
@@ -51,6 +53,7 @@ export class AppCaller {
       jobId,
       now: this.clock.now(),
       ...(access.signingKeys[0] === undefined ? {} : { signingKey: access.signingKeys[0] }),
+      ...(traceparent === undefined ? {} : { traceparent }),
     });
     try {
       const reply = await this.transport.send({

@@ -11,8 +11,9 @@ import type { Logger } from '#ports/logger.port.js';
 import type { RunStates } from '#ports/run-states.port.js';
 import type { Grant, Lease, WorkQueue } from '#ports/work-queue.port.js';
 import type { AppCaller } from './app-caller.js';
+import type { CallWatch } from './call.watch.js';
 import type { GatewayCaller } from './gateway-caller.js';
-import { LeaseKeeper } from './lease-keeper.js';
+import { aboutItem, LeaseKeeper } from './lease-keeper.js';
 import type { RequestVault } from './request-vault.js';
 
 export interface ExecutorOptions {
@@ -44,6 +45,7 @@ export class Executor {
     private readonly clock: Clock,
     private readonly ids: Ids,
     private readonly logger: Logger,
+    private readonly watch: CallWatch,
     private readonly options: ExecutorOptions,
   ) {
     this.leases = new LeaseKeeper(queue, clock, logger);
@@ -72,26 +74,40 @@ export class Executor {
         await this.handle(lease);
       } catch (error) {
         // The item is still owed: it goes out again once its lease has ended.
-        this.logger.error({ err: error, runId: lease.item.runId, item: lease.item.id }, 'work item failed on our side');
+        this.logger.error(aboutItem(lease, error), 'work item failed on our side');
         this.leases.drop(lease);
         continue;
       }
-      await this.queue.complete(this.leases.drop(lease));
+      await this.complete(this.leases.drop(lease));
+    }
+  }
+
+  /** Where the queue cannot be reached the item comes again when its lease is over, and is no longer owed by then. */
+  private async complete(lease: Lease): Promise<void> {
+    try {
+      await this.queue.complete(lease);
+    } catch (error) {
+      this.logger.warn(aboutItem(lease, error), 'a work item that is done could not be told so');
     }
   }
 
   private async handle({ item, grant, token }: Lease): Promise<void> {
     const run = await this.states.get(item.runId);
+    // A run is shown before its work is put out, so it has been lost: whoever serves it puts both out again.
+    if (!run) throw new Fault('state_lost', { runId: item.runId });
     const work: WorkRef = { target: item.target, seq: item.seq, generation: item.generation };
-    if (run && isEnded(run)) return this.drop(run, work);
-    const call = run && Object.hasOwn(run.calls, item.target) ? run.calls[item.target] : undefined;
+    if (isEnded(run)) return this.drop(run, work);
+    const call = Object.hasOwn(run.calls, item.target) ? run.calls[item.target] : undefined;
     // What is no longer owed has been answered or superseded meanwhile.
-    if (!run || !call || call.seq !== item.seq || call.generation !== item.generation) return;
+    if (!call || call.seq !== item.seq || call.generation !== item.generation) return;
 
     const startedAt = this.clock.now();
     if (grant && !(await this.sayCalled(run, work, token, grant, startedAt))) return;
     const started = !grant && run.state === 'queued' ? this.sayStarted(run, startedAt) : undefined;
-    const made = call.gateway ? await this.gateway.call(run, call) : await this.app.call(run, call);
+    this.watch.handedOut(item, grant);
+    const made = await this.watch.around(run, call, (traceparent) =>
+      call.gateway ? this.gateway.call(run, call, traceparent) : this.app.call(run, call, traceparent),
+    );
     await started;
     await this.report(run, call, work, startedAt, this.keepSecrets(run, made), grant !== undefined);
   }

@@ -26,12 +26,13 @@ export class GatewayCaller {
     private readonly timeoutMs: number,
   ) {}
 
-  async call(run: Run, call: Call): Promise<Answered> {
+  /** @param traceparent for the app, should it be asked: where its requests go to is not told of the trace */
+  async call(run: Run, call: Call, traceparent: string | undefined): Promise<Answered> {
     const known = Object.hasOwn(run.steps, call.target) ? run.steps[call.target] : undefined;
     if (!known || isResolved(known)) return { outcome: { kind: 'ops', ops: [], noRetry: false } };
     const step: GatewayStep = { id: known.id, name: known.name, kind: known.kind === 'ai' ? 'ai' : 'fetch' };
     const kept = this.vault.find(run.id, step.id);
-    const found = kept === undefined ? await this.askAgain(run, call, known) : { request: kept };
+    const found = kept === undefined ? await this.askAgain(run, call, known, traceparent) : { request: kept };
     if (!('request' in found)) return found;
     const answered = await this.make(step, found.request);
     // A failed attempt is followed by another, which wants the request again.
@@ -62,8 +63,13 @@ export class GatewayCaller {
   }
 
   /** The request was lost with a process: the function names it again. Nothing of its answer but that is used. */
-  private async askAgain(run: Run, call: Call, step: Step): Promise<{ readonly request: Json } | Answered> {
-    const answered = await this.app.ask(run, call);
+  private async askAgain(
+    run: Run,
+    call: Call,
+    step: Step,
+    traceparent: string | undefined,
+  ): Promise<{ readonly request: Json } | Answered> {
+    const answered = await this.app.ask(run, call, traceparent);
     if (answered.outcome.kind === 'error') return answered;
     const again = answered.outcome.ops.find(
       (op) => op.id === step.id && (op.op === 'Gateway' || op.op === 'AIGateway'),

@@ -46,9 +46,14 @@ export class LeaseKeeper {
         until = Math.min(until, longer.until);
       } catch (error) {
         this.held.delete(lease.token);
-        this.logger.warn({ err: error, item: lease.item.id }, 'lease lost while its call goes on');
+        this.logger.warn(aboutItem(lease, error), 'lease lost while its call goes on');
       }
     }
     this.arm(until);
   }
+}
+
+/** For the log. */
+export function aboutItem({ item: { id, runId, functionId } }: Lease, error: unknown): object {
+  return { err: error, runId, functionId, item: id };
 }

@@ -4,6 +4,8 @@ import type { AddressInfo } from 'node:net';
 
 const KEEP_ALIVE_MS = 75_000;
 
+type Meanwhile = (...visit: Parameters<RequestListener>) => boolean;
+
 /**
  * The port of a process, taken before there is anybody to answer: a port that is in use is known before anything is done, and who comes while
  * the server starts waits, as for a slow answer. What an app says of a call that was made at once after a crash is not refused.
@@ -13,19 +15,26 @@ export class FrontDoor {
   private early: Parameters<RequestListener>[] = [];
   private closed: Promise<unknown> | undefined;
 
-  private constructor(readonly server: Server) {
+  private constructor(
+    readonly server: Server,
+    meanwhile: Meanwhile,
+  ) {
     server.on('request', (...visit) => {
       if (this.answer) this.answer(...visit);
-      else this.early.push(visit);
+      else if (!meanwhile(...visit)) this.early.push(visit);
     });
   }
 
-  /** @param port 0 takes one that is free. @throws what the system says, such as EADDRINUSE */
-  static async open(host: string, port: number): Promise<FrontDoor> {
+  /**
+   * @param port 0 takes one that is free
+   * @param meanwhile answers what cannot wait for the server to start, and says whether it did
+   * @throws what the system says, such as EADDRINUSE
+   */
+  static async open(host: string, port: number, meanwhile: Meanwhile = () => false): Promise<FrontDoor> {
     const server = createServer({ keepAliveTimeout: KEEP_ALIVE_MS });
     server.listen({ host, port });
     await once(server, 'listening');
-    return new FrontDoor(server);
+    return new FrontDoor(server, meanwhile);
   }
 
   get port(): number {

@@ -1,5 +1,7 @@
+import { hostname } from 'node:os';
 import { pino } from 'pino';
 import type { ServerSettings } from '#platform/settings.js';
+import { ROLES, type Role } from '#platform/settings.rows.js';
 import type { Logger } from '#ports/logger.port.js';
 import { colorsFor, printable, type Colors } from './text.js';
 
@@ -10,7 +12,7 @@ interface Sink {
 
 /** The log of a server: an object a line for machines, a sentence a line for people. */
 export function createLogger(
-  { logLevel: level, json }: Pick<ServerSettings, 'logLevel' | 'json'>,
+  { logLevel: level, json, roles }: Pick<ServerSettings, 'logLevel' | 'json' | 'roles'>,
   out: Sink,
   env: NodeJS.ProcessEnv,
 ): Logger {
@@ -19,12 +21,17 @@ export function createLogger(
   return pino(
     {
       level,
-      base: null,
+      base: baseOf(roles),
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
     { write },
   );
+}
+
+/** Lines of several processes come together in one place: they say whose they are. One that does everything is alone. */
+function baseOf(roles: readonly Role[]): { readonly roles: string; readonly process: string } | null {
+  return roles.length === ROLES.length ? null : { roles: roles.join(','), process: `${hostname()}/${process.pid}` };
 }
 
 interface Entry {

@@ -1,8 +1,8 @@
 import type { Projector } from '#apps/projector/src/projector.js';
 import type { Runner } from '#apps/runner/src/runner.js';
-import type { Ports } from '#platform/embedded-ports.js';
-import type { Topic } from '#ports/event-log.port.js';
 import type { Position } from '#core/words.js';
+import type { Ports } from '#platform/ports.js';
+import type { Topic } from '#ports/event-log.port.js';
 
 /** How long the records of the topics with time retention are kept, ms. */
 export interface Retention {
@@ -42,21 +42,30 @@ export class Maintenance {
   }
 
   async sweep(): Promise<void> {
-    const { eventsMs, commandsMs, transitionsMs } = this.retention;
-    await this.runner.prune();
-    await this.runner.snapshot(this.ports.clock.now() - commandsMs);
-    await this.trim('commands', commandsMs, [this.runner.desk.checkpoint]);
-    await this.trim('events', eventsMs, [await this.runner.taken(), ...this.projected('events')]);
-    await this.trim('transitions', transitionsMs, this.projected('transitions'));
+    for (const served of this.runner.served) {
+      await served.prune();
+      if (!this.ports.trims) continue;
+      const { eventsMs, commandsMs, transitionsMs } = this.retention;
+      const { partition, checkpoint } = served;
+      await served.snapshot(this.ports.clock.now() - commandsMs);
+      await this.trim('commands', partition, commandsMs, [checkpoint]);
+      await this.trim('events', partition, eventsMs, [await served.taken(), ...this.projected('events', partition)]);
+      await this.trim('transitions', partition, transitionsMs, this.projected('transitions', partition));
+    }
   }
 
-  private projected(topic: 'events' | 'transitions'): readonly (Position | undefined)[] {
-    return this.projector ? [this.projector.position(topic)] : [];
+  private projected(topic: 'events' | 'transitions', partition: number): readonly (Position | undefined)[] {
+    return this.projector ? [this.projector.position(topic, partition)] : [];
   }
 
-  private async trim(topic: Topic, keepMs: number, readers: readonly (Position | undefined)[]): Promise<void> {
+  private async trim(
+    topic: Topic,
+    partition: number,
+    keepMs: number,
+    readers: readonly (Position | undefined)[],
+  ): Promise<void> {
     const { log, clock } = this.ports;
-    const [old] = await log.positionAt(topic, clock.now() - keepMs);
+    const old = (await log.positionAt(topic, clock.now() - keepMs))[partition];
     if (!old) return;
     const offset = readers.reduce((least, reader) => Math.min(least, reader?.offset ?? 0), old.offset);
     if (offset > 0) await log.trim(topic, { ...old, offset });

@@ -12,7 +12,6 @@ export class LogCatalog extends Catalog {
   private readonly appById = new Map<string, AppVersion>();
   private readonly listeners = new Set<Listener>();
   private readonly waiting: { readonly offset: number; readonly tell: () => void }[] = [];
-  private count = 0;
   private nextOffset = 0;
   private subscription: Subscription | undefined;
 
@@ -55,7 +54,7 @@ export class LogCatalog extends Catalog {
   }
 
   override revision(): number {
-    return this.count;
+    return this.nextOffset;
   }
 
   override onChange(listener: Listener): () => void {
@@ -68,14 +67,14 @@ export class LogCatalog extends Catalog {
     if (!end || this.nextOffset >= end.offset) return;
     // A trimmed or compacted tail may leave the end without a record: what is readable is what there is.
     const rest = await this.log.read('config', { partition: end.partition, offset: this.nextOffset }, 1);
-    if (rest.length === 0) return;
+    // It may have come here while that was read: then nobody comes by any more who would tell.
+    if (rest.length === 0 || this.nextOffset >= end.offset) return;
     await new Promise<void>((tell) => this.waiting.push({ offset: end.offset, tell }));
   }
 
   private take(batch: readonly PlacedRecord[]): void {
     for (const record of batch) {
       this.nextOffset = record.position.offset + 1;
-      this.count++;
       const id = record.key.slice(record.key.indexOf(':') + 1);
       if (record.type === 'App') this.takeApp(id, record.body as AppVersion | undefined);
       else if (record.type === 'Function') this.takeFunction(id, record.body as FunctionVersion | undefined);

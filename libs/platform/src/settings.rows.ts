@@ -5,6 +5,10 @@ import { LIMITS } from '#core/limits.js';
 /** `dev`: no keys, this machine only. `start`: durable, keys required. */
 export type Mode = 'dev' | 'start';
 
+/** What a process does; one does all unless it is told otherwise. */
+export const ROLES = ['event-api', 'runner', 'executor', 'projector', 'api'] as const;
+export type Role = (typeof ROLES)[number];
+
 /** A setting as people give it. Its name is its flag (`--poll-interval`), its key in a file, and MILLRACE_POLL_INTERVAL. */
 export interface Row {
   /** Reads what a flag, a variable or a file says. */
@@ -21,6 +25,8 @@ export interface Row {
   readonly advanced?: true;
   /** Where it means something; absent: everywhere. */
   readonly mode?: Mode;
+  /** A variable without our prefix, as the service's own tools have it. Read by `start`: in dev it is likely to be the app's own. */
+  readonly variable?: string;
 }
 
 const SECOND_MS = 1_000;
@@ -91,6 +97,18 @@ const eventKey = z
 const signingKey = text('must be a text').regex(/^(signkey-\w+-)?([0-9a-f]{2})+$/i, {
   error: `must be an even number of hex digits, with or without \`signkey-prod-\` before them; ${KEY_HELP}`,
 });
+
+/** An address of a service, of one of these schemes. It may hold a password, so it is never shown back. */
+function serviceUrl(...schemes: readonly string[]) {
+  const error = `must be a URL that begins with ${schemes.map((scheme) => `${scheme}://`).join(' or ')}`;
+  return z
+    .string({ error })
+    .refine((given) => schemes.includes(URL.parse(given)?.protocol.slice(0, -1) ?? ''), { error });
+}
+
+const broker = z
+  .string()
+  .regex(/^[^\s:/]+:\d{1,5}$|^\[[0-9a-f:.]+\]:\d{1,5}$/i, { error: 'must be host:port, or several' });
 
 export const ROWS = {
   host: {
@@ -177,6 +195,107 @@ export const ROWS = {
     short: '-l',
     about: 'What is logged (dev: warn; start: info).',
   },
+  roles: {
+    schema: list(oneOf(ROLES), 'must be a role, or several').transform((roles) => [...new Set(roles)]),
+    takes: '<role>',
+    many: true,
+    about: `What this process does (all): ${ROLES.join(', ')}. Processes of other roles need the same services.`,
+  },
+  'kafka-brokers': {
+    schema: list(broker, 'must be host:port, or several'),
+    takes: '<host:port>',
+    many: true,
+    variable: 'KAFKA_BROKERS',
+    about: 'Keep the log in Kafka, found by these brokers.',
+  },
+  'redis-url': {
+    schema: serviceUrl('redis', 'rediss'),
+    takes: '<url>',
+    secret: true,
+    variable: 'REDIS_URL',
+    about: 'Keep queue and running state in Redis.',
+  },
+  'database-url': {
+    schema: serviceUrl('postgres', 'postgresql'),
+    takes: '<url>',
+    secret: true,
+    variable: 'DATABASE_URL',
+    about: 'Keep apps and functions in Postgres.',
+  },
+  'clickhouse-url': {
+    schema: serviceUrl('http', 'https'),
+    takes: '<url>',
+    secret: true,
+    variable: 'CLICKHOUSE_URL',
+    about: 'Keep history in ClickHouse (its HTTP port; the path names the database).',
+  },
+  'schema-registry-url': {
+    schema: serviceUrl('http', 'https'),
+    takes: '<url>',
+    secret: true,
+    variable: 'SCHEMA_REGISTRY_URL',
+    about: 'Write records as Avro, with schemas in this registry, instead of JSON.',
+  },
+  'topic-prefix': {
+    schema: text('must be a text').regex(/^[\w.-]{1,100}$/, {
+      error: 'must be made of letters, digits and . _ - only',
+    }),
+    takes: '<text>',
+    advanced: true,
+    about: 'What stands before the names of topics (millrace.) and of keys in Redis.',
+  },
+  partitions: {
+    schema: whole(1, 1_024),
+    takes: '<count>',
+    advanced: true,
+    about: 'Partitions of the topics, where they are made (12). So many runners can share the work.',
+  },
+  'replication-factor': {
+    schema: whole(1, 9),
+    takes: '<count>',
+    advanced: true,
+    about: 'Copies of each partition, where topics are made (3, or as many as there are brokers).',
+  },
+  compression: {
+    schema: oneOf(['none', 'gzip', 'snappy', 'lz4', 'zstd']),
+    takes: '<kind>',
+    advanced: true,
+    about: 'How batches are compressed on their way to Kafka (none).',
+  },
+  'kafka-tls': { schema: onOff, advanced: true, about: 'Speak TLS with the brokers.' },
+  'kafka-tls-ca': {
+    schema: text('must be a path'),
+    takes: '<file>',
+    advanced: true,
+    about: 'Certificates of authorities that the brokers are checked against, PEM.',
+  },
+  'kafka-sasl-mechanism': {
+    schema: oneOf(['PLAIN', 'SCRAM-SHA-256', 'SCRAM-SHA-512']),
+    takes: '<name>',
+    advanced: true,
+    about: 'How to sign in at the brokers (PLAIN).',
+  },
+  'kafka-username': {
+    schema: text('must be a text'),
+    takes: '<name>',
+    advanced: true,
+    about: 'User to sign in at the brokers.',
+  },
+  'kafka-password': {
+    schema: text('must be a text'),
+    takes: '<password>',
+    secret: true,
+    advanced: true,
+    about: 'Password to sign in at the brokers.',
+  },
+  'otlp-endpoint': {
+    schema: serviceUrl('http', 'https'),
+    takes: '<url>',
+    secret: true,
+    advanced: true,
+    variable: 'OTEL_EXPORTER_OTLP_ENDPOINT',
+    about: 'Hand spans to an OpenTelemetry collector (its HTTP address, such as http://localhost:4318).',
+  },
   verbose: { schema: onOff, short: '-v', about: 'The same as --log-level debug.' },
   json: { schema: onOff, about: 'Print one JSON object a line.' },
   'event-body-bytes-max': {
@@ -209,6 +328,12 @@ export const ROWS = {
     advanced: true,
     about: 'How often runs that changed are written beside the log (2).',
   },
+  'snapshot-interval': {
+    schema: seconds(1, 3_600),
+    takes: '<seconds>',
+    advanced: true,
+    about: 'How often runs that changed are put on the log as they stand, where stores may be lost (30).',
+  },
   'lease-time': {
     schema: seconds(0.1, 3_600),
     takes: '<seconds>',
@@ -234,17 +359,12 @@ interface Unused {
 }
 
 const CONNECT: Unused = { takes: '<value>', why: 'Connect is not served yet' };
-const STORES: Unused = { takes: '<value>', why: 'everything is kept in the data folder' };
 
 /** What servers of the same protocol take and this one has no use for: said so, when it is given. */
 export const UNUSED: Readonly<Record<string, Unused>> = {
   tick: { takes: '<ms>', why: 'work is woken, not looked for' },
   'no-ui': { why: 'there is no dashboard yet' },
   'connect-gateway-port': CONNECT,
-  'redis-uri': STORES,
-  'postgres-uri': STORES,
-  'clickhouse-url': STORES,
-  kafka: STORES,
 };
 
 interface Alias {
@@ -255,6 +375,8 @@ interface Alias {
 /** Other names of the same thing. */
 export const ALIASES: Readonly<Record<string, Alias>> = {
   'sqlite-dir': { is: 'data-dir', takes: '<folder>' },
+  'redis-uri': { is: 'redis-url', takes: '<url>' },
+  'postgres-uri': { is: 'database-url', takes: '<url>' },
 };
 
 /** `MILLRACE_POLL_INTERVAL` of `poll-interval`. */

@@ -160,7 +160,7 @@ describe('where a setting comes from', () => {
       '--tick has no effect: work is woken, not looked for.',
       '--connect-gateway-port has no effect: Connect is not served yet.',
       '--no-ui has no effect: there is no dashboard yet.',
-      'INNGEST_POSTGRES_URI has no effect: everything is kept in the data folder.',
+      'INNGEST_POSTGRES_URI is taken as --database-url.',
     ]);
   });
 

@@ -4,7 +4,19 @@ import { dirname, join, resolve } from 'node:path';
 import { Fault } from '#core/faults.js';
 import { LIMITS } from '#core/limits.js';
 import { findConfigFile, readConfigFile, type ConfigFile } from './settings.file.js';
-import { ALIASES, KEY_HELP, lookUp, ROWS, UNUSED, variable, type Given, type Mode, type Row } from './settings.rows.js';
+import {
+  ALIASES,
+  KEY_HELP,
+  lookUp,
+  ROLES,
+  ROWS,
+  UNUSED,
+  variable,
+  type Given,
+  type Mode,
+  type Role,
+  type Row,
+} from './settings.rows.js';
 
 export type LogLevel = NonNullable<Given['log-level']>;
 
@@ -43,9 +55,41 @@ export interface ServerSettings {
   readonly checkpointMs: number;
   readonly leaseMs: number;
   readonly history: boolean;
+  /** What this process does. */
+  readonly roles: readonly Role[];
+  readonly services: ServiceSettings;
+  /** Where spans go; absent: there are none. */
+  readonly otlpEndpoint?: string;
+  /** How often what has changed is put on the log as it stands, where stores may be lost. */
+  readonly snapshotMs: number;
   readonly logLevel: LogLevel;
   /** Logs and terminal as one JSON object a line. */
   readonly json: boolean;
+}
+
+/** Services that stand for engines of this process. Each may be given alone. */
+export interface ServiceSettings {
+  readonly kafka?: KafkaSettings;
+  readonly redisUrl?: string;
+  readonly databaseUrl?: string;
+  readonly clickhouseUrl?: string;
+  readonly schemaRegistryUrl?: string;
+  /** Stands before the names of topics and of keys: several installations may share services. */
+  readonly prefix: string;
+}
+
+export interface KafkaSettings {
+  readonly brokers: readonly string[];
+  /** Of topics that are made. */
+  readonly partitions: number;
+  readonly replicationFactor?: number;
+  readonly compression: NonNullable<Given['compression']>;
+  readonly tls?: { readonly caFile?: string };
+  readonly sasl?: {
+    readonly mechanism: NonNullable<Given['kafka-sasl-mechanism']>;
+    readonly username: string;
+    readonly password: string;
+  };
 }
 
 export interface SettingSources {
@@ -84,6 +128,11 @@ export function readSettings(sources: SettingSources): ReadSettings {
     for (const name of [...Object.keys(ROWS), ...Object.keys(ALIASES), ...Object.keys(UNUSED)]) {
       const label = variable(prefix, name);
       if (env[label]) reading.take(name, env[label], label, cwd, true);
+    }
+  }
+  if (mode === 'start') {
+    for (const [name, row] of Object.entries<Row>(ROWS)) {
+      if (row.variable && env[row.variable]) reading.take(name, env[row.variable], row.variable, cwd, true);
     }
   }
   // What platforms that host servers set; in dev it is the port of the app.
@@ -142,7 +191,7 @@ class Reading {
       return ambient ? this.note(`${what}.`) : this.wrong(name, what);
     }
     if (row.mode && row.mode !== this.mode) {
-      if (!ambient) this.note(`${label} has no effect: ${row.secret ? 'dev asks for no keys' : 'it is of dev only'}.`);
+      if (!ambient) this.note(`${label} has no effect: ${whyNot(row.mode)}.`);
       return;
     }
     if (this.labels.has(name)) return;
@@ -186,6 +235,7 @@ class Reading {
         `${this.labels.get('memory')} and ${this.labels.get(other)} contradict each other: give one of them`,
       );
     }
+    this.checkServices(given);
     if (this.mode === 'dev') return;
     for (const [name, why] of [
       ['event-key', 'anybody could send events'],
@@ -199,6 +249,27 @@ class Reading {
     if (digits < 32)
       this.note(`The signing key has ${digits} hex digits, and fewer than 32 can be guessed; ${KEY_HELP}.`);
   }
+
+  /** A process that leaves a part to others has to share with them what it keeps. */
+  private checkServices(given: Given): void {
+    if ((given['kafka-username'] === undefined) !== (given['kafka-password'] === undefined)) {
+      this.wrong('kafka-username', 'kafka-username and kafka-password go together: give both of them');
+    }
+    const missing = (['kafka-brokers', 'redis-url', 'database-url', 'clickhouse-url'] as const).filter(
+      (name) => given[name] === undefined && !(name === 'clickhouse-url' && given['no-history']),
+    );
+    if (given.roles && given.roles.length < ROLES.length && missing.length > 0) {
+      const names = missing.map((name) => `--${name}`).join(', ');
+      this.wrong('roles', `${this.labels.get('roles')} leaves roles to other processes, which needs ${names} as well`);
+    }
+    if (given['schema-registry-url'] !== undefined && given['kafka-brokers'] === undefined)
+      this.note('--schema-registry-url has no effect without --kafka-brokers.');
+  }
+}
+
+/** Why a setting means nothing in the other mode. */
+function whyNot(only: Mode): string {
+  return only === 'dev' ? 'it is of dev only' : 'dev asks for no keys';
 }
 
 function settle(mode: Mode, given: Given, cwd: string): Omit<ServerSettings, 'discoveryPorts'> {
@@ -227,8 +298,42 @@ function settle(mode: Mode, given: Given, cwd: string): Omit<ServerSettings, 'di
     checkpointMs: given['checkpoint-interval'] ?? 2 * SECOND_MS,
     leaseMs: given['lease-time'] ?? 30 * SECOND_MS,
     history: !given['no-history'],
+    roles: given.roles ?? ROLES,
+    services: servicesOf(given),
+    ...(given['otlp-endpoint'] !== undefined && { otlpEndpoint: given['otlp-endpoint'] }),
+    snapshotMs: given['snapshot-interval'] ?? 30 * SECOND_MS,
     logLevel: given['log-level'] ?? (given.verbose ? 'debug' : dev ? 'warn' : 'info'),
     json: given.json ?? false,
+  };
+}
+
+function servicesOf(given: Given): ServiceSettings {
+  const brokers = given['kafka-brokers'];
+  const { 'redis-url': redisUrl, 'database-url': databaseUrl, 'clickhouse-url': clickhouseUrl } = given;
+  const schemaRegistryUrl = given['schema-registry-url'];
+  return {
+    ...(brokers && { kafka: kafkaOf(brokers, given) }),
+    ...(redisUrl !== undefined && { redisUrl }),
+    ...(databaseUrl !== undefined && { databaseUrl }),
+    ...(clickhouseUrl !== undefined && { clickhouseUrl }),
+    ...(schemaRegistryUrl !== undefined && { schemaRegistryUrl }),
+    prefix: given['topic-prefix'] ?? 'millrace.',
+  };
+}
+
+function kafkaOf(brokers: readonly string[], given: Given): KafkaSettings {
+  const { 'kafka-username': username, 'kafka-password': password, 'kafka-tls-ca': caFile } = given;
+  const replicationFactor = given['replication-factor'];
+  return {
+    brokers,
+    partitions: given.partitions ?? 12,
+    ...(replicationFactor !== undefined && { replicationFactor }),
+    compression: given.compression ?? 'none',
+    ...((given['kafka-tls'] || caFile !== undefined) && { tls: caFile === undefined ? {} : { caFile } }),
+    ...(username !== undefined &&
+      password !== undefined && {
+        sasl: { mechanism: given['kafka-sasl-mechanism'] ?? 'PLAIN', username, password },
+      }),
   };
 }
 

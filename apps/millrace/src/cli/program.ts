@@ -34,6 +34,8 @@ const COMMANDS: readonly (readonly [
     'list and show functions and what waits of them; pause, resume',
     () => import('./functions.command.js'),
   ],
+  ['verify', 'compare what the stores hold with the log', () => import('./verify.command.js')],
+  ['rebuild', 'have a store made anew from the log', () => import('./rebuild.command.js')],
   ['doctor', 'look whether all that Millrace needs is there', () => import('./doctor.command.js')],
   ['keygen', 'make an event key and a signing key', () => import('./keygen.command.js')],
   ['version', 'print the version', () => import('./version.command.js')],

@@ -128,7 +128,7 @@ it('takes flags as users of the reference write them', async () => {
     '--postgres-uri',
     'postgres://x',
     '--redis-uri',
-    'r',
+    'redis://r',
   ];
   const { exit, stderr } = await millrace(['dev', ...flags, ...unused], { cwd: folder });
   expect(exit).toBe(2);

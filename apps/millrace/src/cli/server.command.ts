@@ -1,9 +1,9 @@
 import { rmSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { networkInterfaces } from 'node:os';
-import { Option, type Command } from 'commander';
+import type { Command } from 'commander';
 import { Fault } from '#core/faults.js';
-import { readSettings, type ReadSettings } from '#platform/settings.js';
+import { readSettings, type ReadSettings, type ServerSettings } from '#platform/settings.js';
 import { flags, type Flag, type Mode } from '#platform/settings.rows.js';
 import { SystemClock } from '#platform/system-clock.js';
 import { createLogger } from '../logger.js';
@@ -11,6 +11,7 @@ import { Terminal } from '../terminal.js';
 import { version } from '../version.js';
 import type { Context, Declare } from './command.context.js';
 import { EXIT, Failure, type ExitCode } from './failure.js';
+import { given, optionOf } from './flags.js';
 
 const HELP: Record<Mode, string> = {
   dev: `
@@ -38,28 +39,6 @@ export function declareServer(mode: Mode): Declare {
       .addHelpText('after', HELP[mode])
       .action(async () => end(await serve(mode, command, known, context)));
   };
-}
-
-function optionOf({ name, short, takes, many, about, hidden }: Flag): Option {
-  const written = [short, takes === undefined ? `--${name}` : `--${name} ${takes}`].filter(
-    (part) => part !== undefined,
-  );
-  // A sentence on a page of its own, a line in a list here.
-  const option = new Option(written.join(', '), `${about.charAt(0).toLowerCase()}${about.slice(1).replace(/\.$/, '')}`);
-  if (many) option.argParser((value: string, before: readonly string[] | undefined) => [...(before ?? []), value]);
-  return hidden ? option.hideHelp() : option;
-}
-
-/** What was given on the command line, by name. Commander reads `--no-poll` as poll: false. */
-function given(command: Command, known: readonly Flag[]): Record<string, unknown> {
-  const values = command.opts<Record<string, unknown>>();
-  const attribute = (name: string) =>
-    name.replace(/^no-/, '').replace(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
-  return Object.fromEntries(
-    known
-      .filter(({ name }) => command.getOptionValueSource(attribute(name)) === 'cli')
-      .map(({ name }) => [name, name.startsWith('no-') ? values[attribute(name)] === false : values[attribute(name)]]),
-  );
 }
 
 /** Runs a server until it is told to stop. */
@@ -94,7 +73,7 @@ async function serve(mode: Mode, command: Command, known: readonly Flag[], conte
     terminal.stopped();
     return EXIT.ok;
   } catch (error) {
-    throw failureOf(error, settings.host, settings.port);
+    throw failureOf(error, settings);
   } finally {
     stop.dispose();
     if (settings.dataDirTemporary) rmSync(settings.dataDir, { recursive: true, force: true });
@@ -112,8 +91,10 @@ function settingsOf(mode: Mode, command: Command, known: readonly Flag[], { env,
 }
 
 /** What keeps a server from starting, and what to do about it. */
-function failureOf(error: unknown, host: string, port: number): unknown {
+function failureOf(error: unknown, { host, port, services }: ServerSettings): unknown {
   const why = error instanceof Error ? error.message : String(error);
+  const { prefix: _prefix, ...given } = services;
+  const isShared = Object.keys(given).length > 0;
   switch ((error as { readonly code?: unknown }).code) {
     case 'data_dir_in_use':
       return new Failure(
@@ -137,8 +118,20 @@ function failureOf(error: unknown, host: string, port: number): unknown {
         error,
       );
     case 'state_unavailable':
-    case 'log_unavailable': {
+    case 'log_unavailable':
+    case 'control_plane_unavailable':
+    case 'history_unavailable': {
       const { code, data } = error as Fault;
+      if (isShared) {
+        const next = 'See whether the services answer under the addresses that were given.';
+        const { reason } = data;
+        return new Failure(
+          EXIT.failed,
+          why,
+          { why: typeof reason === 'string' ? reason : undefined, next, code },
+          error,
+        );
+      }
       return new Failure(
         EXIT.failed,
         'The data folder cannot be written to.',
