@@ -12,7 +12,7 @@ const [{ startServer }, { readSettings }, { ShiftedClock }] = await Promise.all(
   load('libs/testkit/src/shifted-clock.js'),
 ]);
 
-const { settings } = readSettings({ mode, flags: JSON.parse(flags), env: {}, cwd: process.cwd() });
+const { settings } = readSettings({ mode, flags: JSON.parse(flags), env: process.env, cwd: process.cwd() });
 mkdirSync(settings.dataDir, { recursive: true });
 const clock = new ShiftedClock();
 clock.shift(Number(ahead));
