@@ -1,4 +1,4 @@
-/** The arrows of docs/ARCHITECTURE.md: apps -> ports, protocol -> core; adapters -> ports -> core; only platform knows adapters. */
+/** The arrows of docs/ARCHITECTURE.md: apps -> ports, protocol -> core; adapters -> schemas -> ports -> core; only platform knows adapters. */
 export default {
   forbidden: [
     {
@@ -18,18 +18,24 @@ export default {
       name: 'core-knows-no-one',
       severity: 'error',
       from: { path: '^libs/core/src', pathNot: '\\.test\\.ts$' },
-      to: { path: '^(apps|libs/(protocol|ports|adapters|platform|testkit))' },
+      to: { path: '^(apps|libs/(protocol|ports|schemas|adapters|platform|testkit))' },
     },
     {
       name: 'protocol-knows-core',
       severity: 'error',
       from: { path: '^libs/protocol/src', pathNot: '\\.test\\.ts$' },
-      to: { path: '^(apps|libs/(ports|adapters|platform|testkit))' },
+      to: { path: '^(apps|libs/(ports|schemas|adapters|platform|testkit))' },
     },
     {
       name: 'ports-know-core',
       severity: 'error',
       from: { path: '^libs/ports/src' },
+      to: { path: '^(apps|libs/(schemas|adapters|platform|testkit|protocol))' },
+    },
+    {
+      name: 'schemas-know-ports',
+      severity: 'error',
+      from: { path: '^libs/schemas/src', pathNot: '\\.test\\.ts$' },
       to: { path: '^(apps|libs/(adapters|platform|testkit|protocol))' },
     },
     {
@@ -53,7 +59,7 @@ export default {
     {
       name: 'product-knows-no-tests',
       severity: 'error',
-      from: { path: '^(apps|libs/(core|protocol|ports|adapters|platform))', pathNot: '\\.test\\.ts$' },
+      from: { path: '^(apps|libs/(core|protocol|ports|schemas|adapters|platform))', pathNot: '\\.test\\.ts$' },
       to: { path: '^libs/testkit' },
     },
   ],

@@ -1,7 +1,18 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['dist/**', '**/node_modules/**', 'scripts/**', 'bin/**', 'test/**/*.mjs', '*.js', '*.config.*'] },
+  {
+    ignores: [
+      'dist/**',
+      '**/node_modules/**',
+      'scripts/**',
+      'docker/**',
+      'bin/**',
+      'test/**/*.mjs',
+      '*.js',
+      '*.config.*',
+    ],
+  },
   ...tseslint.configs.recommendedTypeChecked,
   {
     languageOptions: { parserOptions: { project: './tsconfig.json', tsconfigRootDir: import.meta.dirname } },
