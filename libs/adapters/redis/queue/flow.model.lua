@@ -6,7 +6,12 @@ local function remember(entry)
   entry.after = before
   add(byRun, entry.runId, entry.id)
   add(entries, entry.id, entry)
-  if entry.keys ~= NO_KEYS then entry.keys.users = entry.keys.users + 1 end
+  local keys = entry.keys
+  if keys ~= NO_KEYS then
+    keys.users = keys.users + 1
+    -- The last other entry with these keys may have gone since they were looked up.
+    add(keyrings, keys.id, keys)
+  end
 end
 
 local function dropFn(fn)

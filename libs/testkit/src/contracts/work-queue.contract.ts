@@ -438,6 +438,17 @@ export function workQueueContract(
       expect(await ids(now, 3)).toEqual(['d', 'c', undefined]);
     });
 
+    it('puts an item out in the moment in which the last other one with its keys goes', async () => {
+      const { queue, now, turn } = await opened();
+      await queue.enqueue([aWorkItem('a', { flow: customer('x') })]);
+      expect(await ids(now, 1)).toEqual(['a']);
+      await queue.withdraw(['a']);
+      await turn(LEASE_MS);
+      await queue.enqueue([aWorkItem('b', { flow: customer('x') })]);
+      expect(await ids(now, 2)).toEqual(['b', undefined]);
+      expect((await queue.backlog('f', 1)).lines).toHaveLength(1);
+    });
+
     it('leaves out numbers that are older than those in force', async () => {
       const { queue, now } = await opened();
       await queue.limits('f', limitsOf({ concurrency: 1 }), 7);
