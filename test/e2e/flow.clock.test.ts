@@ -117,8 +117,8 @@ describe('in time', { concurrent: false }, () => {
     it('ends a period after the last event, which has the run', async () => {
       const customer = randomUUID();
       const [first, second] = [
-        await stage.emit('flow.debounced', { customer, n: 1 }),
-        await stage.emit('flow.debounced', { customer, n: 2 }),
+        await stage.admit('flow.debounced', { customer, n: 1 }),
+        await stage.admit('flow.debounced', { customer, n: 2 }),
       ];
       await api.decided(second, 'DebounceMoved');
       await shift(8 * MINUTE);
@@ -194,8 +194,8 @@ describe('in time', { concurrent: false }, () => {
       expect((await api.endOf(first)).output).toMatchObject({ n: 1 });
 
       const [same, equal] = [
-        await stage.emit('flow.debounced', { customer, n: 3 }, { ts }),
-        await stage.emit('flow.debounced', { customer, n: 4 }, { ts }),
+        await stage.admit('flow.debounced', { customer, n: 3 }, { ts }),
+        await stage.admit('flow.debounced', { customer, n: 4 }, { ts }),
       ];
       await shiftTo(await dueAt(equal, 'DebounceMoved'));
       expect((await api.endOf(equal)).output).toMatchObject({ n: 4 });
@@ -240,7 +240,7 @@ describe('in time', { concurrent: false }, () => {
     it('has its rate limit charged by each event, and the time comes free', async () => {
       const customer = randomUUID(); // Two at once are let in.
       const sent: string[] = [];
-      for (const n of [1, 2, 3]) sent.push(await stage.emit('flow.debounced-rated', { customer, n }));
+      for (const n of [1, 2, 3]) sent.push(await stage.admit('flow.debounced-rated', { customer, n }));
       const [first = '', second = '', third = ''] = sent;
       await api.decided(third, 'RateLimited'); // So it does not even put off the others.
       await shiftTo(await dueAt(second, 'DebounceMoved'));
@@ -272,7 +272,7 @@ describe('in time', { concurrent: false }, () => {
     it('asks for the event id when its time is over: one that was left behind may come again', async () => {
       const customer = randomUUID();
       const [left, taken] = [randomUUID(), randomUUID()];
-      const send = (n: number, id: string) => stage.emit('flow.debounced', { customer, n }, { id });
+      const send = (n: number, id: string) => stage.admit('flow.debounced', { customer, n }, { id });
       const first = await send(1, left);
       const second = await send(2, taken);
       await shiftTo(await dueAt(second, 'DebounceMoved'));
@@ -345,6 +345,7 @@ describe('in time', { concurrent: false }, () => {
         { customer: waits, n: 4 },
       ]);
       await restart();
+      await api.decided(ofFirst[1] ?? '', 'BatchJoined');
       const last = await stage.emit('flow.batched', { customer: fills, n: 5 });
       expect(await api.endOf(last)).toMatchObject({ output: { n: 1, ns: [1, 2, 5] }, event_ids: [...ofFirst, last] });
       await server.kill();

@@ -1,7 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import type { Api } from '../harness/api.client.js';
 import { SdkApps, type Variant } from '../harness/sdk-app.process.js';
@@ -216,13 +214,9 @@ describe('what the server asks for functions', () => {
     expect(shown.join('')).not.toContain(hidden);
     expect(server.output).not.toContain(hidden);
     await server.stop();
-    const files = await readdir(server.dataDir, { recursive: true, withFileTypes: true });
-    const kept = files.filter((file) => file.isFile());
-    expect(kept.length).toBeGreaterThan(2);
-    for (const file of kept) {
-      const bytes = await readFile(join(file.parentPath, file.name));
-      expect([file.name, bytes.includes(hidden)]).toEqual([file.name, false]);
-    }
+    const kept = await server.kept();
+    expect(kept.some(({ bytes }) => bytes.includes(story.runId))).toBe(true);
+    for (const { name, bytes } of kept) expect([name, bytes.includes(hidden)]).toEqual([name, false]);
     await server.start();
   });
 });

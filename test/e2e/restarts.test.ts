@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { sharedServices } from '../harness/cluster.names.js';
 import { root } from '../harness/root.path.js';
 import { SdkApps } from '../harness/sdk-app.process.js';
 import { Server } from '../harness/server.process.js';
@@ -119,7 +120,8 @@ describe('a server that is started again', { concurrent: false }, () => {
   });
 });
 
-describe('the folder of a server', () => {
+// A process of a cluster has none.
+describe.runIf(sharedServices() === undefined)('the folder of a server', () => {
   it('is not used by two at a time', async () => {
     await using server = await Server.start();
     const second = spawn(

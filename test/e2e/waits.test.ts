@@ -26,7 +26,10 @@ describe.each(VARIANTS)('waits of %s', (variant) => {
       expression: 'async.data.to == event.data.key && async.data.n > event.data.floor',
     });
     await story.waiting('answer');
-    for (const n of [1, 5, 6, 7]) await stage.emit('waits.answer', { to: story.key, n });
+    await stage.emitAll(
+      'waits.answer',
+      [1, 5, 6, 7].map((n) => ({ to: story.key, n })),
+    );
     expect((await story.ended()).output).toMatchObject({ data: { n: 6 } });
   });
 

@@ -1,11 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { Kafka, logLevel } from 'kafkajs';
 import { Redis } from 'ioredis';
 import pg from 'pg';
 import type { ServiceUrls } from '#testkit/services/all.services.js';
+import { kafkaAt, recordsOn } from './kafka.log.js';
 import type { Flags } from './server.process.js';
 
 const SERVICES = 'MILLRACE_TEST_SERVICES';
+
+export interface Kept {
+  /** A file, topic, key or table. */
+  readonly name: string;
+  readonly bytes: Buffer;
+}
 
 /** From now on servers of this process, and of those it starts, are clusters on these services. */
 export function useServices(urls: ServiceUrls): void {
@@ -50,26 +56,89 @@ export class ClusterNames {
     return { MILLRACE_TOPIC_PREFIX: this.prefix, MILLRACE_PARTITIONS: '4' };
   }
 
+  /** Everything that the cluster keeps on its services, by where it stands. */
+  async kept(): Promise<readonly Kept[]> {
+    return (await Promise.all([this.keptOnTopics(), this.keptInRedis(), this.keptInDatabases()])).flat();
+  }
+
+  private async keptOnTopics(): Promise<readonly Kept[]> {
+    const { kafkaBrokers } = this.urls;
+    const records = await recordsOn(kafkaBrokers, await this.topics());
+    return records.map(({ topic, key, value, headers }) => ({
+      name: topic,
+      bytes: Buffer.concat([Buffer.from(`${key} ${JSON.stringify(headers)} `), value ?? Buffer.alloc(0)]),
+    }));
+  }
+
+  private async topics(): Promise<string[]> {
+    const admin = kafkaAt(this.urls.kafkaBrokers).admin();
+    await admin.connect();
+    const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(this.prefix));
+    await admin.disconnect();
+    return topics;
+  }
+
+  private async keptInRedis(): Promise<readonly Kept[]> {
+    const redis = new Redis(this.urls.redisUrl);
+    const readers: Record<string, (key: string) => Promise<unknown>> = {
+      string: (key) => redis.get(key),
+      hash: (key) => redis.hgetall(key),
+      list: (key) => redis.lrange(key, 0, -1),
+      set: (key) => redis.smembers(key),
+      zset: (key) => redis.zrange(key, 0, -1),
+      stream: (key) => redis.xrange(key, '-', '+'),
+    };
+    const kept: Kept[] = [];
+    for await (const keys of this.keys(redis)) {
+      for (const key of keys) {
+        const type = await redis.type(key);
+        if (type === 'none') continue;
+        const read = readers[type];
+        if (!read) throw new Error(`${key} is a ${type}, which is not read here`);
+        kept.push({ name: key, bytes: Buffer.from(JSON.stringify(await read(key))) });
+      }
+    }
+    await redis.quit();
+    return kept;
+  }
+
+  private keys(redis: Redis): AsyncIterable<string[]> {
+    return redis.scanStream({ match: `{${this.prefix}*`, count: 1_000 }) as AsyncIterable<string[]>;
+  }
+
+  private async keptInDatabases(): Promise<readonly Kept[]> {
+    const { database } = this;
+    const client = new pg.Client({ connectionString: withPath(this.urls.postgresUrl, database) });
+    await client.connect();
+    const { rows: tables } = await client.query<{ name: string }>(
+      `SELECT quote_ident(tablename) AS name FROM pg_tables WHERE schemaname = 'public'`,
+    );
+    const kept: Kept[] = [];
+    for (const { name } of tables)
+      kept.push({ name, bytes: Buffer.from(JSON.stringify((await client.query(`SELECT * FROM ${name}`)).rows)) });
+    await client.end();
+
+    const ask = async (body: string) => (await fetch(this.urls.clickhouseUrl, { method: 'POST', body })).text();
+    for (const name of (await ask(`SHOW TABLES FROM ${database}`)).split('\n').filter((line) => line !== ''))
+      kept.push({ name, bytes: Buffer.from(await ask(`SELECT * FROM ${database}.\`${name}\` FORMAT JSONEachRow`)) });
+    return kept;
+  }
+
   /** What a test has used is gone when it ends, or the services would fill up. */
   async remove(): Promise<void> {
     await Promise.all([this.removeTopics(), this.removeKeys(), this.removeDatabases()]);
   }
 
   private async removeTopics(): Promise<void> {
-    const kafka = new Kafka({ brokers: [...this.urls.kafkaBrokers], logLevel: logLevel.NOTHING });
-    const admin = kafka.admin();
+    const admin = kafkaAt(this.urls.kafkaBrokers).admin();
     await admin.connect();
-    const topics = (await admin.listTopics()).filter((topic) => topic.startsWith(this.prefix));
-    await admin.deleteTopics({ topics });
+    await admin.deleteTopics({ topics: await this.topics() });
     await admin.disconnect();
   }
 
   private async removeKeys(): Promise<void> {
     const redis = new Redis(this.urls.redisUrl);
-    const pattern = `{${this.prefix}*`;
-    for await (const keys of redis.scanStream({ match: pattern, count: 1_000 }) as AsyncIterable<string[]>) {
-      if (keys.length > 0) await redis.unlink(...keys);
-    }
+    for await (const keys of this.keys(redis)) if (keys.length > 0) await redis.unlink(...keys);
     await redis.quit();
   }
 

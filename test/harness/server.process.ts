@@ -1,9 +1,9 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Api } from './api.client.js';
 import { Child } from './child.process.js';
-import { ClusterNames, sharedServices } from './cluster.names.js';
+import { ClusterNames, sharedServices, type Kept } from './cluster.names.js';
 import { harness, root } from './root.path.js';
 
 /** By name, as on the command line; a list gives a flag several times, or not at all. */
@@ -141,6 +141,16 @@ export class Server {
     const told = await Promise.all(this.children.map((child) => child.ask<{ now: number }>({ shift: ms })));
     this.aheadMs += ms;
     return told[0]?.now ?? 0;
+  }
+
+  /** Everything that it keeps, wherever that is; to be asked when it has stopped. */
+  async kept(): Promise<readonly Kept[]> {
+    if (this.names) return this.names.kept();
+    const entries = await readdir(this.dataDir, { recursive: true, withFileTypes: true });
+    const files = entries.filter((entry) => entry.isFile());
+    return Promise.all(
+      files.map(async ({ name, parentPath }) => ({ name, bytes: await readFile(join(parentPath, name)) })),
+    );
   }
 
   /** Ends it and removes what it kept. */

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { Api, EventToSend, RunView } from './api.client.js';
+import { until } from './until.js';
 import type { AppLog, Entry, Match, Variant } from './sdk-app.process.js';
 
 /** An app as a story sees it. */
@@ -34,6 +35,15 @@ export class Stage {
     const { status, body } = await this.api.send(all.map((data) => ({ name: this.event(name), data })));
     if (status !== 200) throw new Error(`events ${name} refused: ${status} ${JSON.stringify(body)}`);
     return body.ids;
+  }
+
+  /** Sends an event, and waits until something is decided about it: what is sent afterwards comes behind it, whoever takes it. */
+  async admit(name: string, data: object = {}, more: Omit<EventToSend, 'name' | 'data'> = {}): Promise<string> {
+    const id = await this.emit(name, data, more);
+    await until(async () => ((await this.api.decisions(id)).length > 0 ? true : undefined), {
+      what: `a decision about event ${id}`,
+    });
+    return id;
   }
 
   /** Sends an event that starts one run, and waits until the app is called for it. */

@@ -10,7 +10,7 @@ import type { Access } from '#ports/access.port.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { EventLog } from '#ports/event-log.port.js';
 import type { Ids } from '#ports/ids.port.js';
-import { recordOfEvent } from '#ports/records.js';
+import { recordOfEvent, recordsOfRequest } from '#ports/records.js';
 import type { Watching } from '#ports/tracing.port.js';
 
 export interface IngestOptions {
@@ -102,7 +102,7 @@ export class Ingest {
       splitter.end();
       if (rules.single && (splitter.isList || events.length !== 1))
         throw new Fault('event_body_invalid', {}, { message: 'Request body must contain one event object' });
-      if (events.length > 0) await this.log.append(events.map(recordOfEvent));
+      if (events.length > 0) await this.log.append(recordsOfRequest(events));
       return events.map(({ internalId }) => internalId);
     } catch (error) {
       throw error instanceof Fault && typeof error.data['index'] === 'number' && error.data['place'] === undefined

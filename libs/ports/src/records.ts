@@ -3,11 +3,17 @@ import type { StoredEvent } from '#core/event/event.js';
 import type { Env, EpochMs } from '#core/words.js';
 import type { DeadLetter, LogRecord, PlacedRecord } from './event-log.port.js';
 
-/** An event as a record: keyed by its id, so that duplicates meet at one owner. */
-export function recordOfEvent(event: StoredEvent): LogRecord<StoredEvent> {
+/** The events of a request as records: those without an id of their own stay together, so that they are taken in this order. */
+export function recordsOfRequest(events: readonly StoredEvent[]): LogRecord<StoredEvent>[] {
+  const request = events[0]?.internalId;
+  return events.map((event) => recordOfEvent(event, event.id === event.internalId ? request : event.id));
+}
+
+/** An event as a record. @param key its id, where it has one of its own: duplicates must meet at one owner */
+export function recordOfEvent(event: StoredEvent, key = event.id): LogRecord<StoredEvent> {
   return {
     topic: 'events',
-    key: event.id,
+    key,
     type: 'Event',
     schema: 1,
     env: event.env,

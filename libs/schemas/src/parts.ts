@@ -258,7 +258,7 @@ const internalEvent = held<NonNullable<StoredEvent['internal']>>()(
 export const eventFields = {
   internalId: field(text, 'ULID made by the server; from the same seed the same.'),
   env: field(text, 'The environment.'),
-  id: field(text, "The sender's `id`, or the internal one. Also the record's key."),
+  id: field(text, "The sender's `id`, or the internal one."),
   name: field(text, 'Name of the event.'),
   ts: field(instant, "The event's own time."),
   receivedAt: field(instant, 'When the server got it.'),

@@ -15,7 +15,7 @@ export const TOPICS: readonly TopicFacts[] = [
   {
     topic: 'events',
     holds: 'events of users and of the server',
-    key: "the event's `id`",
+    key: "the event's `id`, if its sender gave one; else the internal id of the first event of its request",
     partitions: '12',
     kept: '7 days',
     about:
