@@ -580,6 +580,15 @@ describe('the log on Kafka', () => {
       const expected = Array.from({ length: 40 }, (_, n) => n).filter((n) => n !== 7);
       expect((await taken(log, 'commands', 39)).map(({ body }) => body)).toEqual(expected);
     });
+
+    it('are refused at once where a partition is wrong, whatever becomes of those that are being encoded', async () => {
+      const failing: RecordCodec = { ...jsonCodec, encode: () => Promise.reject(new Error('no registry')) };
+      const log = await open(options({ codec: failing }));
+      const appended = log.append([record('a', 1), { ...record('a', 2), partition: 99 }]);
+      await expect(appended).rejects.toThrow('there is no partition 99');
+      await expect(log.append([record('a', 3)])).rejects.toMatchObject({ code: 'log_unavailable' });
+      expect(await all(log, 'commands')).toEqual([]);
+    });
   });
 
   describe('without its brokers', () => {

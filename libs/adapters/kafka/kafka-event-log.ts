@@ -197,7 +197,7 @@ export class KafkaEventLog extends EventLog {
   private async appended(records: readonly LogRecord[], then: readonly LogRecord[]): Promise<readonly Position[]> {
     this.checkOpen();
     const until = performance.now() + this.patienceMs;
-    const encoded = [...records, ...then].map((record) => this.encode(record));
+    const encoded = this.encodeAll([...records, ...then]);
     const behind = this.encoding;
     if (behind === undefined && encoded.every((one): one is Outgoing => !(one instanceof Promise)))
       return this.send(encoded, records.length, until);
@@ -217,6 +217,19 @@ export class KafkaEventLog extends EventLog {
       if (this.encoding === turn) this.encoding = undefined;
     });
     return (await sending).sent;
+  }
+
+  /** @throws TypeError */
+  private encodeAll(records: readonly LogRecord[]): (Outgoing | Promise<Outgoing>)[] {
+    const encoded: (Outgoing | Promise<Outgoing>)[] = [];
+    try {
+      for (const record of records) encoded.push(this.encode(record));
+    } catch (error) {
+      // Nobody will wait for those that are being encoded.
+      for (const one of encoded) if (one instanceof Promise) one.catch(() => undefined);
+      throw error;
+    }
+    return encoded;
   }
 
   /** @throws TypeError */
