@@ -32,29 +32,38 @@ describe('what came from a source', () => {
 it('each is taken once, however often a stretch is posted again', () => {
   const posts = fc.array(fc.record({ offset: fc.nat(8), runs: fc.uniqueArray(fc.constantFrom('a', 'b', 'c')) }));
   fc.assert(
-    fc.property(posts, fc.array(fc.tuple(fc.nat(20), fc.nat(20))), (given, repeats) => {
-      // As the intake posts them: by offset, each with the same runs whenever it is posted.
-      const inOrder = [...new Map(given.map((post) => [post.offset, post])).values()].sort(
-        (x, y) => x.offset - y.offset,
-      );
-      // Whoever posts again begins somewhere before what has been posted, and goes on in order.
-      const stretches = repeats.map(([from, to]) => {
-        const start = Math.min(from, inOrder.length);
-        return inOrder.slice(start, Math.max(start, to));
-      });
-      const taken: string[] = [];
-      let origins: Origins = {};
-      for (const stretch of [inOrder, ...stretches]) {
-        for (const { offset, runs } of stretch) {
-          for (const run of runs) {
-            const id = `${offset}${run}`;
-            if (hasBeenHere(origins, event(offset), id)) continue;
-            origins = noteOrigin(origins, event(offset), id);
-            taken.push(id);
+    fc.property(
+      posts,
+      fc.array(fc.tuple(fc.nat(20), fc.nat(20))),
+      fc.subarray(['a', 'b', 'c']),
+      (given, repeats, known) => {
+        // As the intake posts them: by offset, each with the same runs whenever it is posted.
+        const inOrder = [...new Map(given.map((post) => [post.offset, post])).values()].sort(
+          (x, y) => x.offset - y.offset,
+        );
+        // Whoever posts again begins somewhere before what has been posted, and goes on in order.
+        const stretches = repeats.map(([from, to]) => {
+          const start = Math.min(from, inOrder.length);
+          return inOrder.slice(start, Math.max(start, to));
+        });
+        const taken: string[] = [];
+        let origins: Origins = {};
+        for (const stretch of [inOrder, ...stretches]) {
+          for (const { offset, runs } of stretch) {
+            for (const run of runs) {
+              const id = `${offset}${run}`;
+              if (hasBeenHere(origins, event(offset), id)) {
+                // An aggregate that still knows itself is asked, and its origin noted once more.
+                if (known.includes(run)) origins = noteOrigin(origins, event(offset), id);
+                continue;
+              }
+              origins = noteOrigin(origins, event(offset), id);
+              taken.push(id);
+            }
           }
         }
-      }
-      expect(taken).toEqual(inOrder.flatMap(({ offset, runs }) => runs.map((run) => `${offset}${run}`)));
-    }),
+        expect(taken).toEqual(inOrder.flatMap(({ offset, runs }) => runs.map((run) => `${offset}${run}`)));
+      },
+    ),
   );
 });

@@ -27,9 +27,11 @@ export function hasBeenHere(origins: Origins, source: Source, id: string): boole
   return source.offset < known.offset || known.ids.includes(id);
 }
 
+/** What comes again, to an aggregate that knows it by itself, does not take back what came behind it. */
 export function noteOrigin(origins: Origins, source: Source, id: string): Origins {
   const name = sourceName(source);
   const known = origins[name];
+  if (known && source.offset < known.offset) return origins;
   const ids = known?.offset === source.offset ? [...known.ids, id] : [id];
   return { ...origins, [name]: { offset: source.offset, ids } };
 }
