@@ -1,5 +1,14 @@
+import { isIP } from 'node:net';
 import type { ConnectionOptions as TlsOptions } from 'node:tls';
-import { type API, type Broker, Connection, metadataV12, ResponseError, type SASLOptions } from '@platformatic/kafka';
+import {
+  type API,
+  AuthenticationError,
+  type Broker,
+  Connection,
+  metadataV12,
+  ResponseError,
+  type SASLOptions,
+} from '@platformatic/kafka';
 import { Fault } from '#core/faults.js';
 
 /** How a cluster is reached. Brokers speak the protocol of Kafka 3.6 or newer. */
@@ -100,13 +109,14 @@ export class KafkaCluster {
     return broker;
   }
 
-  connection(requestTimeoutMs: number): Connection {
+  /** @param host that it will be to */
+  connection(requestTimeoutMs: number, host: string): Connection {
     const { clientId, tls, sasl } = this.options;
     const connection = new Connection(clientId, {
       connectTimeout: this.options.connectTimeoutMs ?? CONNECT_TIMEOUT_MS,
       requestTimeout: requestTimeoutMs,
       maxInflights: INFLIGHT_MAX,
-      ...(tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? true }),
+      ...(tls === undefined ? {} : { tls, tlsServerName: tls.servername ?? isIP(host) === 0 }),
       ...(sasl === undefined ? {} : { sasl }),
     });
     // Told with the request that fails; without a listener it would end the process.
@@ -186,7 +196,7 @@ export class BrokerLinks {
   }
 
   private async open({ host, port }: Broker): Promise<Connection> {
-    const connection = this.cluster.connection(this.requestTimeoutMs);
+    const connection = this.cluster.connection(this.requestTimeoutMs, host);
     await connection.connect(host, port);
     return connection;
   }
@@ -203,6 +213,28 @@ export function reasonOf(error: unknown): string {
   const causes: readonly unknown[] =
     error instanceof AggregateError ? error.errors : error.cause === undefined ? [] : [error.cause];
   return causes.length === 0 ? error.message : `${error.message} (${causes.map(reasonOf).join('; ')})`;
+}
+
+/** That the brokers do not let us in, or we do not trust them; undefined where they may just be away. */
+export function refusal(error: unknown): Fault | undefined {
+  const chain = causesOf(error);
+  const refused = chain.find((one) => one instanceof AuthenticationError);
+  const answered = chain.some((one) => one instanceof ResponseError);
+  if (refused && answered)
+    return new Fault('settings_invalid', {}, { cause: error, message: `Kafka refuses the user: ${refused.message}` });
+  const distrusted = chain.find(({ code }) => CERTIFICATE.test(String(code)));
+  if (!distrusted) return undefined;
+  const message = `The certificate of a Kafka broker is not to be trusted: ${distrusted.message}.`;
+  return new Fault('settings_invalid', { code: distrusted.code }, { cause: error, message });
+}
+
+/** https://nodejs.org/api/tls.html#x509-certificate-error-codes */
+const CERTIFICATE = /CERT|LEAF_SIGNATURE/;
+
+function causesOf(error: unknown): readonly (Error & { readonly code?: string })[] {
+  if (!(error instanceof Error)) return [];
+  const inner = error instanceof AggregateError ? (error.errors as readonly unknown[]) : [];
+  return [error, ...[...inner, error.cause].flatMap(causesOf)];
 }
 
 export function unavailable(cause: unknown, message?: string): Fault {

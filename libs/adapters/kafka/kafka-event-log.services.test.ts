@@ -419,6 +419,7 @@ describe('the log on Kafka', () => {
       const of = options({
         topics: {
           partitions: 5,
+          minInsyncReplicas: 2,
           retentionMs: { ...FOREVER, commands: 123_456 },
           settings: { config: { 'segment.ms': '60000' } },
         },
@@ -443,6 +444,7 @@ describe('the log on Kafka', () => {
       expect(setting('commands', 'retention.ms')).toBe('123456');
       expect(setting('commands', 'cleanup.policy')).toBe('delete');
       expect(setting('snapshots', 'cleanup.policy')).toBe('compact');
+      for (const topic of ['commands', 'config'] as const) expect(setting(topic, 'min.insync.replicas')).toBe('2');
       expect(setting('config', 'segment.ms')).toBe('60000');
       expect(setting('events', 'max.message.bytes')).toBe(String(32 * 1024 * 1024));
     });

@@ -87,7 +87,7 @@ export class KafkaEventLog extends EventLog {
 
   /**
    * Connects, and makes the topics that do not exist.
-   * @throws settings_invalid when topics are not what the log needs; log_unavailable
+   * @throws settings_invalid when topics are not what the log needs, or the brokers do not let us in; log_unavailable
    */
   static async open(options: KafkaEventLogOptions): Promise<KafkaEventLog> {
     const prefix = options.prefix ?? PREFIX;

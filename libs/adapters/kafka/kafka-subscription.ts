@@ -38,7 +38,8 @@ interface ReadFailure {
 }
 
 const BATCH = 500;
-const WAIT_MS = 1_000;
+/** Most subscriptions wait most of the time, one for each partition: each end of a wait costs the broker and us a request. */
+const WAIT_MS_MAX = 5_000;
 const PARTITION_BYTES = 1024 * 1024;
 const FETCH_BYTES = 4 * 1024 * 1024;
 /** Leaders move within this time, which nobody needs to hear of. */
@@ -55,6 +56,8 @@ export class KafkaSubscription implements Subscription {
   private readonly batchMax: number;
   private readonly closing = new AbortController();
   private readonly links: BrokerLinks;
+  /** How long a request waits for records at the broker: half of the time in which it must be answered. */
+  private readonly waitMs: number;
   /** The offset to fetch next, by partition. */
   private readonly next: Map<number, number>;
   /** The brokers that somebody fetches from. */
@@ -77,7 +80,8 @@ export class KafkaSubscription implements Subscription {
   ) {
     this.batchMax = Math.max(1, options.batchMax ?? BATCH);
     this.next = new Map(from);
-    this.links = new BrokerLinks(room.cluster, WAIT_MS + room.cluster.requestTimeoutMs);
+    this.waitMs = Math.min(WAIT_MS_MAX, room.cluster.requestTimeoutMs / 2);
+    this.links = new BrokerLinks(room.cluster, room.cluster.requestTimeoutMs);
     this.ended = Promise.resolve().then(() => this.run());
   }
 
@@ -201,7 +205,7 @@ export class KafkaSubscription implements Subscription {
       const ordered = [...asked.slice(first), ...asked.slice(0, first)];
       try {
         const { errorCode, partitions } = await this.links.call(node, fetch, ordered, {
-          waitMs: WAIT_MS,
+          waitMs: this.waitMs,
           bytesMax: FETCH_BYTES,
         });
         if (errorCode !== 0) throw new Error(`Kafka does not read ${this.topic.name}: error ${errorCode}`);

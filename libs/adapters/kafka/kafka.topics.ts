@@ -1,7 +1,7 @@
 import { ConfigResourceTypes, createTopicsV7, describeConfigsV4 } from '@platformatic/kafka';
 import { Fault } from '#core/faults.js';
 import type { Topic } from '#ports/event-log.port.js';
-import { answerOf, backoffMs, type KafkaCluster, pause, unavailable } from './kafka-cluster.js';
+import { answerOf, backoffMs, type KafkaCluster, pause, refusal, unavailable } from './kafka-cluster.js';
 
 /** How topics are made that do not exist yet. */
 export interface TopicOptions {
@@ -9,6 +9,8 @@ export interface TopicOptions {
   readonly partitions?: number;
   /** Default: 3, or as many as there are brokers. */
   readonly replicationFactor?: number;
+  /** So many replicas must have a record before it is acknowledged. Default: 2 of 3 or more, else 1. */
+  readonly minInsyncReplicas?: number;
   /** How long records are kept, ms; -1: for ever. Default 7 days, dead letters 30 days. Compacted topics keep the newest of each key. */
   readonly retentionMs?: Partial<Record<TimedTopic, number>>;
   /** Largest batch that a topic takes, bytes. Default 32 MiB. */
@@ -53,7 +55,7 @@ export function isCompacted(topic: Topic): topic is CompactedTopic {
 
 /**
  * Makes the topics that do not exist and checks those that do. Several processes may do it at once.
- * @throws settings_invalid when a topic is not what the log needs; log_unavailable when it takes too long
+ * @throws settings_invalid when a topic is not what the log needs, or the brokers do not let us in; log_unavailable when it takes too long
  */
 export async function openTopics(
   cluster: KafkaCluster,
@@ -70,7 +72,7 @@ export async function openTopics(
       await create(cluster, prefix, missing, options);
     } catch (error) {
       if (error instanceof Fault) throw error;
-      if (performance.now() > until) throw unavailable(error);
+      if (performance.now() > until) throw refusal(error) ?? unavailable(error);
     }
     if (performance.now() > until) throw unavailable(new Error('the topics do not come into being'));
     await pause(backoffMs(failures, 250));
@@ -118,7 +120,7 @@ function settingsOf(topic: Topic, replicationFactor: number, options: TopicOptio
     // A record's time is the log's to say: what was received then, not what was written then.
     'message.timestamp.type': 'CreateTime',
     'message.timestamp.after.max.ms': '9223372036854775807',
-    ...(replicationFactor >= 3 ? { 'min.insync.replicas': '2' } : {}),
+    'min.insync.replicas': String(options.minInsyncReplicas ?? (replicationFactor >= 3 ? 2 : 1)),
     ...options.settings?.[topic],
   };
 }

@@ -256,6 +256,12 @@ export const ROWS = {
     advanced: true,
     about: 'Copies of each partition, where topics are made (3, or as many as there are brokers).',
   },
+  'min-insync-replicas': {
+    schema: whole(1, 9),
+    takes: '<count>',
+    advanced: true,
+    about: 'Copies that have a record when it is acknowledged, where topics are made (2 of 3 copies or more, else 1).',
+  },
   compression: {
     schema: oneOf(['none', 'gzip', 'snappy', 'lz4', 'zstd']),
     takes: '<kind>',

@@ -273,6 +273,13 @@ describe('what is wrong', () => {
   });
 
   it('what contradicts itself', () => {
+    const replicas = (copies: string, inSync: string) => ({
+      env: { MILLRACE_REPLICATION_FACTOR: copies, MILLRACE_MIN_INSYNC_REPLICAS: inSync },
+    });
+    expect(faultOf(replicas('2', '3')).message).toContain(
+      'MILLRACE_MIN_INSYNC_REPLICAS must not be more than the 2 copies that there are',
+    );
+    expect(read(replicas('3', '3')).notes).toEqual([]);
     expect(faultOf({ flags: { memory: true, persist: true } }).message).toBe(
       '--memory and --persist contradict each other: give one of them.',
     );

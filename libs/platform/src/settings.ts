@@ -83,6 +83,7 @@ export interface KafkaSettings {
   /** Of topics that are made. */
   readonly partitions: number;
   readonly replicationFactor?: number;
+  readonly minInsyncReplicas?: number;
   readonly compression: NonNullable<Given['compression']>;
   readonly tls?: { readonly caFile?: string };
   readonly sasl?: {
@@ -255,6 +256,13 @@ class Reading {
     if ((given['kafka-username'] === undefined) !== (given['kafka-password'] === undefined)) {
       this.wrong('kafka-username', 'kafka-username and kafka-password go together: give both of them');
     }
+    const { 'replication-factor': copies, 'min-insync-replicas': inSync } = given;
+    if (copies !== undefined && inSync !== undefined && inSync > copies) {
+      this.wrong(
+        'min-insync-replicas',
+        `${this.labels.get('min-insync-replicas')} must not be more than the ${copies} copies that there are`,
+      );
+    }
     const missing = (['kafka-brokers', 'redis-url', 'database-url', 'clickhouse-url'] as const).filter(
       (name) => given[name] === undefined && !(name === 'clickhouse-url' && given['no-history']),
     );
@@ -323,11 +331,12 @@ function servicesOf(given: Given): ServiceSettings {
 
 function kafkaOf(brokers: readonly string[], given: Given): KafkaSettings {
   const { 'kafka-username': username, 'kafka-password': password, 'kafka-tls-ca': caFile } = given;
-  const replicationFactor = given['replication-factor'];
+  const { 'replication-factor': replicationFactor, 'min-insync-replicas': minInsyncReplicas } = given;
   return {
     brokers,
     partitions: given.partitions ?? 12,
     ...(replicationFactor !== undefined && { replicationFactor }),
+    ...(minInsyncReplicas !== undefined && { minInsyncReplicas }),
     compression: given.compression ?? 'none',
     ...((given['kafka-tls'] || caFile !== undefined) && { tls: caFile === undefined ? {} : { caFile } }),
     ...(username !== undefined &&
