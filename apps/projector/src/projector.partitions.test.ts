@@ -9,7 +9,7 @@ import { Fault } from '#core/faults.js';
 import { DEFAULT_ENV, type Position } from '#core/words.js';
 import type { LogRecord } from '#ports/event-log.port.js';
 import { HISTORY_WANTED } from '#ports/history-gate.port.js';
-import { NO_ROWS, type HistoryBatch } from '#ports/history.port.js';
+import { NO_ROWS, type HistoryBatch, type HistoryPositions } from '#ports/history.port.js';
 import { Ownership, type Owner } from '#ports/ownership.port.js';
 import { Wire } from '#ports/wire.port.js';
 import { ManualClock, settle } from '#testkit/manual-clock.js';
@@ -30,12 +30,12 @@ class WatchedHistory extends MemoryHistory {
   /** Appends wait for it. */
   held: Promise<void> | undefined;
 
-  override async append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
+  override async append(batch: HistoryBatch, next: HistoryPositions, held?: HistoryPositions): Promise<void> {
     await this.held;
     const fails = this.failNext;
     this.failNext = undefined;
     if (fails === 'before') throw new Fault('history_unavailable');
-    await super.append(batch, fails === 'after' ? {} : next);
+    await super.append(batch, fails === 'after' ? {} : next, held);
     this.batches.push(batch);
     if (fails === 'after') throw new Fault('history_unavailable');
   }
@@ -213,6 +213,114 @@ describe('many partitions', () => {
   });
 });
 
+describe('a History that loses what it held', () => {
+  const all = async () => ({
+    events: await idsOf(),
+    runs: await history.runs(DEFAULT_ENV, { limit: 100 }),
+    transitions: await Promise.all([1, 2, 3].map((n) => history.transitions(DEFAULT_ENV, idOf(n)))),
+    positions: [await history.positions('events'), await history.positions('transitions')],
+  });
+  const told = [...events(40), scheduled(1, 1), scheduled(2, 2), started(1, 3), started(2, 4)];
+  const further = [event(40), completed(1, 5), scheduled(3, 6)];
+  let whole: Awaited<ReturnType<typeof all>>;
+
+  /** What there is where nothing is ever lost. */
+  const withoutLoss = async (): Promise<void> => {
+    const own = history;
+    history = new WatchedHistory();
+    await (await open()).caughtUp();
+    whole = await all();
+    history = own;
+  };
+
+  it.each([0, 1])(
+    'gets it again with the next that is handed over, from where it stands (of %i batches)',
+    async (kept) => {
+      const projector = await open({ recordsMax: 20 });
+      const putBack = [history.copy()];
+      await log.append(told.slice(0, 20));
+      await projector.caughtUp();
+      putBack.push(history.copy());
+      await log.append(told.slice(20));
+      await projector.caughtUp();
+
+      putBack[kept]!();
+      await log.append(further);
+      await projector.caughtUp();
+
+      await withoutLoss();
+      expect(await all()).toEqual(whole);
+      expect(await projector.lag()).toEqual({ records: 0, ms: 0 });
+    },
+  );
+
+  it('gets it again where it was emptied while rows were on their way', async () => {
+    const projector = await open();
+    await log.append(told);
+    await projector.caughtUp();
+    const { promise, resolve: release } = Promise.withResolvers<void>();
+    history.held = promise;
+    await log.append(further);
+    const asked = projector.caughtUp();
+    await settle();
+    await history.empty();
+    release();
+    await asked;
+
+    await withoutLoss();
+    expect(await all()).toEqual(whole);
+  });
+
+  it('gets it again though nothing new comes, once somebody misses it', async () => {
+    await share(0, 1);
+    await share(2, 3);
+    await log.append([...told, ...further]);
+    const gate = new RemoteGate(log, history, wire, clock, { waitMsMax: 3_600_000 });
+    const asked = async (): Promise<void> => {
+      let isDone = false;
+      const caughtUp = gate.caughtUp().then(() => (isDone = true));
+      await until(() => isDone);
+      await caughtUp;
+    };
+    await asked();
+    await history.empty();
+    await asked();
+
+    await withoutLoss();
+    expect(await all()).toEqual(whole);
+  });
+
+  it('gets it again though nobody asks, where it is looked after', async () => {
+    const projector = await open({ checkMs: 5_000 });
+    await log.append([...told, ...further]);
+    await projector.caughtUp();
+    await history.empty();
+    await until(async () => (await idsOf()).length === 41 && (await history.run(DEFAULT_ENV, idOf(3))) !== undefined);
+
+    await withoutLoss();
+    expect(await all()).toEqual(whole);
+  });
+
+  it('is not looked after where nobody else can take it away', async () => {
+    const projector = await open();
+    await log.append(told);
+    await projector.caughtUp();
+    const { asked } = history;
+    await clock.turn(3_600_000);
+    expect(history.asked).toBe(asked);
+  });
+
+  it('is noticed by who takes a further partition', async () => {
+    const { projector, ownership } = await share(0);
+    await log.append(events(40));
+    await projector.caughtUp();
+    await history.empty();
+    await ownership.take(1, 2, 3);
+    await projector.caughtUp();
+    expect(await idsOf()).toEqual(newestFirst(40));
+  });
+});
+
 describe('projectors that share the partitions', () => {
   it('bring each its own', async () => {
     const [one, two] = [await share(0, 1), await share(2)];
@@ -318,7 +426,7 @@ describe('projectors that share the partitions', () => {
     expect(await idsOf()).toEqual(newestFirst(40));
   });
 
-  it('leave History the same, wherever partitions go, and wherever it crashes', async () => {
+  it('leave History the same, wherever partitions go, wherever it crashes, and whatever it loses', async () => {
     const anyPartition = fc.nat(PARTITIONS - 1);
     const anyWho = fc.nat(1);
     const anyTurn = fc.oneof(
@@ -328,6 +436,8 @@ describe('projectors that share the partitions', () => {
       { weight: 3, arbitrary: fc.record({ take: anyPartition, who: anyWho }) },
       { weight: 3, arbitrary: fc.record({ give: anyPartition, who: anyWho }) },
       { weight: 1, arbitrary: fc.record({ crash: anyWho }) },
+      { weight: 1, arbitrary: fc.record({ copy: fc.constant(true) }) },
+      { weight: 1, arbitrary: fc.record({ putBack: fc.constant(true) }) },
       { weight: 1, arbitrary: fc.record({ failNext: fc.constantFrom('before' as const, 'after' as const) }) },
     );
     await fc.assert(
@@ -338,8 +448,10 @@ describe('projectors that share the partitions', () => {
           const ends = await log.ends(topic);
           for (const each of [store, whole]) await each.append(NO_ROWS, { [topic]: ends });
         }
+        let putBack = store.copy();
+        const ownWire = new NearWire();
         const start = async (on: MemoryHistory, ownership?: Ownership) => {
-          const projector = new Projector(log, on, clock, quiet, { startWhen: 0, runsMax: 3, recordsMax: 4 });
+          const projector = new Projector(log, on, clock, quiet, { startWhen: 0, runsMax: 3, recordsMax: 4 }, ownWire);
           await projector.open(ownership);
           return projector;
         };
@@ -351,6 +463,8 @@ describe('projectors that share the partitions', () => {
           else if ('again' in turn) await log.append(desk.again(...turn.again));
           else if ('ask' in turn) await sharers[turn.ask]!.caughtUp().catch(() => {});
           else if ('failNext' in turn) store.failNext = turn.failNext;
+          else if ('copy' in turn) putBack = store.copy();
+          else if ('putBack' in turn) putBack();
           else if ('take' in turn) await ownerships[turn.who]!.take(turn.take);
           else if ('give' in turn) await ownerships[turn.who]!.give(turn.give);
           else {
@@ -363,7 +477,11 @@ describe('projectors that share the partitions', () => {
         }
         store.failNext = undefined;
         await ownerships[0]!.take(...ALL);
-        await sharers[0]!.caughtUp();
+        let isDone = false;
+        const gate = new RemoteGate(log, store, ownWire, clock, { waitMsMax: Infinity });
+        const caughtUp = gate.caughtUp().then(() => (isDone = true));
+        await until(() => isDone);
+        await caughtUp;
         for (const sharer of sharers) await sharer.close();
         const clean = await start(whole);
         await clean.caughtUp();
@@ -474,6 +592,30 @@ describe('who asks from another process', () => {
     history.fault = undefined;
     await projector.caughtUp();
     await one.caughtUp();
+  });
+
+  it('does not count on what History had before it was emptied', async () => {
+    await log.append(events(40));
+    const [first, ...rest] = await log.ends('events');
+    await history.append(NO_ROWS, { events: rest });
+    let isDone = false;
+    const asked = gate()
+      .caughtUp()
+      .then(() => (isDone = true));
+    const looks = async () => {
+      const { asked: before } = history;
+      await until(() => history.asked > before + 20);
+    };
+    await looks();
+    await history.empty();
+    await looks();
+    await history.append(NO_ROWS, { events: [first!] });
+    await looks();
+    expect(isDone).toBe(false);
+
+    await history.append(NO_ROWS, { events: rest });
+    await until(() => isDone);
+    await asked;
   });
 
   it('shares its looks with all who ask', async () => {

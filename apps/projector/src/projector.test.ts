@@ -10,7 +10,7 @@ import { Fault } from '#core/faults.js';
 import type { AdmissionTransition, IntakeTransition, PlacedDecision } from '#core/admission/admission.js';
 import { DEFAULT_ENV, type Position } from '#core/words.js';
 import type { DeadLetter, EventLog, LogRecord } from '#ports/event-log.port.js';
-import { NO_ROWS, type HistoryBatch } from '#ports/history.port.js';
+import { NO_ROWS, type HistoryBatch, type HistoryPositions } from '#ports/history.port.js';
 import { ManualClock, settle } from '#testkit/manual-clock.js';
 import { MemoryHistory } from '#testkit/memory-history.js';
 import { Projector, type ProjectorOptions } from './projector.js';
@@ -67,7 +67,7 @@ class WatchedHistory extends MemoryHistory {
   batches: HistoryBatch[] = [];
   refused: (batch: HistoryBatch) => boolean = () => false;
 
-  override append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
+  override append(batch: HistoryBatch, next: HistoryPositions): Promise<void> {
     this.calls++;
     if (this.refused(batch)) return Promise.reject(new Fault('record_unreadable'));
     if (!this.fault) this.batches.push(batch);
@@ -548,7 +548,7 @@ class Desk {
 class HalfwayHistory extends MemoryHistory {
   failNext: 'before' | 'after' | undefined;
 
-  override async append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
+  override async append(batch: HistoryBatch, next: HistoryPositions): Promise<void> {
     const fails = this.failNext;
     this.failNext = undefined;
     if (fails === 'before') throw new Fault('history_unavailable');

@@ -24,6 +24,8 @@ export interface ProjectorOptions {
   readonly lingerMs: number;
   /** Rows of active runs that are kept in memory. */
   readonly runsMax: number;
+  /** So often it is looked whether History still has what it had, while nothing is handed over. Absent: nobody else can take it away. */
+  readonly checkMs: number | undefined;
 }
 
 const DEFAULTS: ProjectorOptions = {
@@ -32,10 +34,13 @@ const DEFAULTS: ProjectorOptions = {
   charsMax: 16 * 1024 * 1024,
   lingerMs: 2_000,
   runsMax: 20_000,
+  checkMs: undefined,
 };
 
 /** Records are made to rows in portions that leave others their turn. */
 const PORTION = 200;
+/** What others see of History is not asked for more often than so. */
+const SURE_MS = 1_000;
 const BACKOFF_MS = 250;
 const BACKOFF_MAX_MS = 30_000;
 
@@ -81,12 +86,17 @@ class Closed extends Error {}
  * Brings `events` and `transitions` into History, each partition in order, the rows of all of them in one batch; waits for as long as
  * History cannot be written, and the log goes on meanwhile. The positions are kept by History, behind the rows: after a crash some rows are
  * added again, to no effect. So two that have one partition for a moment do no harm either.
+ *
+ * History may be emptied or put back to an older copy at any time: where it stands before what was handed over, all begins again from where it
+ * stands.
  */
 export class Projector extends HistoryGate implements Owner {
   private readonly options: ProjectorOptions;
   private readonly book: RunBook;
   private readonly bell = new Bell();
   private readonly reached = new Reached();
+  /** What History said that it has, or took: it is there for good, unless it was lost. */
+  private readonly held = new Reached();
   private readonly endsAtOpen = new Reached();
   /** By partition; `undefined` is the one of all. */
   private readonly lines = new Map<number | undefined, Line>();
@@ -103,6 +113,9 @@ export class Projector extends HistoryGate implements Owner {
   private closing = false;
   private ownership: Ownership | undefined;
   private urged: Promise<void> | undefined;
+  /** It is to be looked whether History still has what it had. */
+  private inDoubt = false;
+  private sureAt = -Infinity;
   private unlisten: (() => void) | undefined;
 
   /** @param wire others say on it that they wait for History */
@@ -251,18 +264,71 @@ export class Projector extends HistoryGate implements Owner {
     this.watches = [];
     // Not awaited: it may be a watch that woke us.
     const watchesClosed = Promise.all(watches.map((watch) => watch.close()));
-    await this.follow();
     await watchesClosed;
-    while (!this.closing || this.gathered.records > 0) {
-      // Taken before the look around, so that what changes meanwhile is not missed.
-      const changed = this.bell.heard();
-      if (this.gathered.records > 0) await this.flush();
-      this.leave();
-      await this.follow();
-      if (this.gathered.records > 0) continue;
-      await this.answerWhereNothingIsLeft();
-      if (!this.closing) await changed;
+    while (!this.closing || this.gathered.records > 0)
+      await this.turn().catch((error: unknown) => this.beginAgain(error));
+  }
+
+  /** Does what there is to do, and waits for something new where that is nothing. */
+  private async turn(): Promise<void> {
+    // Taken before the look around, so that what changes meanwhile is not missed.
+    const changed = this.bell.heard();
+    if (this.gathered.records > 0) await this.flush();
+    this.leave();
+    await this.follow();
+    if (this.gathered.records > 0) return;
+    if (this.inDoubt) await this.standing();
+    await this.answerWhereNothingIsLeft();
+    if (!this.closing) await this.idle(changed);
+  }
+
+  private async idle(changed: Promise<void>): Promise<void> {
+    const { checkMs } = this.options;
+    if (checkMs === undefined) return changed;
+    const forget = this.clock.at(this.clock.now() + checkMs, () => this.doubt());
+    await changed;
+    forget();
+  }
+
+  private sure(): void {
+    this.inDoubt = false;
+    this.sureAt = this.clock.now();
+  }
+
+  private doubt(): void {
+    this.inDoubt = true;
+    this.bell.ring();
+  }
+
+  /** What was read and is known goes, and all partitions are read again from where History stands now. @throws any other error */
+  private async beginAgain(error: unknown): Promise<void> {
+    if (!isLost(error)) throw error;
+    this.logger.warn({ err: error }, 'History has lost what it held; it is brought in again from the log');
+    const lines = [...this.lines.values()];
+    for (const line of lines) {
+      this.lines.set(line.partition, lineOf(line.partition));
+      line.state = 'given';
     }
+    this.bell.ring();
+    await Promise.all(lines.flatMap(({ subscriptions }) => subscriptions.map((subscription) => subscription.close())));
+    this.gathered = new Gathered();
+    this.writing = undefined;
+    this.book.clear();
+    this.reached.clear();
+    this.held.clear();
+  }
+
+  /** Where History stands. @throws state_lost where it has not what it had */
+  private async standing(): Promise<ReadonlyMap<ProjectedTopic, readonly Position[]>> {
+    const standing = new Map<ProjectedTopic, readonly Position[]>();
+    for (const topic of PROJECTED) {
+      const positions = await this.trying(() => this.history.positions(topic));
+      const lost = this.held.lostBy(topic, positions);
+      if (lost) throw new Fault('state_lost', { topic, ...lost });
+      standing.set(topic, positions);
+    }
+    this.sure();
+    return standing;
   }
 
   /** Subscribes to the partitions that are wanted, from where History stands. */
@@ -272,11 +338,12 @@ export class Projector extends HistoryGate implements Owner {
       ({ state, partition }) => state === 'wanted' && !left.has(partition),
     );
     if (wanted.length === 0 || this.closing) return;
-    for (const topic of PROJECTED) {
-      const reached = await this.trying(() => this.history.positions(topic));
-      const partitions = new Set(wanted.map(({ partition }) => partition));
-      for (const position of reached) {
-        if (partitions.has(position.partition) || partitions.has(undefined)) this.reached.set(topic, position);
+    const partitions = new Set(wanted.map(({ partition }) => partition));
+    for (const [topic, positions] of await this.standing()) {
+      for (const position of positions) {
+        if (!partitions.has(position.partition) && !partitions.has(undefined)) continue;
+        this.reached.set(topic, position);
+        this.held.set(topic, position);
       }
     }
     for (const line of wanted) {
@@ -336,6 +403,7 @@ export class Projector extends HistoryGate implements Owner {
       this.leaving.delete(line);
       this.book.forget(line.partition!);
       this.reached.forget(line.partition!);
+      this.held.forget(line.partition!);
       letGo(line);
     }
   }
@@ -360,7 +428,8 @@ export class Projector extends HistoryGate implements Owner {
     this.bell.ring();
 
     if (gathered.unreadable.length > 0) {
-      this.logger.error({ records: gathered.unreadable.length }, 'records set aside: they cannot be read');
+      const places = gathered.unreadable.map(({ key }) => key);
+      this.logger.error({ places }, 'records set aside: they cannot be read');
       await this.trying(() => this.log.append(gathered.unreadable));
     }
     await this.trying(() => this.book.prepare(gathered.runs));
@@ -369,7 +438,13 @@ export class Projector extends HistoryGate implements Owner {
 
     this.book.settled();
     this.writing = undefined;
-    for (const topic of PROJECTED) for (const next of gathered.next(topic)) this.reached.set(topic, next);
+    this.sure();
+    for (const topic of PROJECTED) {
+      for (const next of gathered.next(topic)) {
+        this.reached.set(topic, next);
+        this.held.set(topic, next);
+      }
+    }
     this.answer();
   }
 
@@ -377,8 +452,9 @@ export class Projector extends HistoryGate implements Owner {
     const events = gathered.events.map(({ row }) => row);
     const decisions = gathered.decisions.flatMap((one) => one.rows);
     const next = Object.fromEntries(PROJECTED.map((topic) => [topic, gathered.next(topic)]));
+    const held = Object.fromEntries(PROJECTED.map((topic) => [topic, this.held.of(topic)]));
     try {
-      await this.history.append({ events, decisions, ...rows }, next);
+      await this.history.append({ events, decisions, ...rows }, next, held);
     } catch (error) {
       if (!(error instanceof Fault) || error.code !== 'record_unreadable') throw error;
       const refused = await appendPiecewise(this.history, gathered, rows);
@@ -389,11 +465,11 @@ export class Projector extends HistoryGate implements Owner {
         );
       }
       await this.log.append(refused.map(({ record, reason }) => deadLetter(record, reason)));
-      await this.history.append(NO_ROWS, next);
+      await this.history.append(NO_ROWS, next, held);
     }
   }
 
-  /** Does it again until it works, slower and slower; at once when somebody asks. @throws Closed, position_unknown */
+  /** Does it again until it works, slower and slower; at once when somebody asks. @throws Closed, position_unknown, state_lost */
   private async trying<T>(does: () => Promise<T>): Promise<T> {
     for (let tries = 0; ; tries++) {
       try {
@@ -402,6 +478,7 @@ export class Projector extends HistoryGate implements Owner {
         return result;
       } catch (error) {
         if (error instanceof Fault && error.code === 'position_unknown') throw error;
+        if (isLost(error)) throw error;
         if (tries === 0) this.logger.warn({ err: error }, 'History cannot be kept up; trying again');
         this.refuse(unavailable(error));
         this.excuse();
@@ -426,6 +503,8 @@ export class Projector extends HistoryGate implements Owner {
 
   /** Somebody elsewhere waits for History. Who says so again while this goes on is heard again: they repeat it. */
   private urge(): void {
+    // They see less than we have handed over: because it is on its way, or because it is gone.
+    if (this.clock.now() - this.sureAt >= SURE_MS) this.doubt();
     this.urged ??= this.caughtUp()
       .catch(() => undefined) // They ask History themselves, and it is what they are told.
       .finally(() => (this.urged = undefined));
@@ -497,6 +576,10 @@ function lineOf(partition: number | undefined): Line {
 function letGo(line: Line): void {
   line.isLeft = true;
   line.left.resolve();
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof Fault && error.code === 'state_lost';
 }
 
 const ANOTHER_LOG = 'History reflects another log than this one. It can be removed: it is made again from the log.';

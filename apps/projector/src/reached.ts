@@ -23,7 +23,22 @@ export class Reached {
     this.offsets[topic].set(partition, offset);
   }
 
+  /** All that is known of a topic. */
+  of(topic: ProjectedTopic): readonly Position[] {
+    return [...this.offsets[topic]].map(([partition, offset]) => ({ partition, offset }));
+  }
+
+  /** Of what is known of a topic, the first that a store with these positions does not have. */
+  lostBy(topic: ProjectedTopic, positions: readonly Position[]): Position | undefined {
+    const offsets = new Map(positions.map(({ partition, offset }) => [partition, offset]));
+    return this.of(topic).find(({ partition, offset }) => offset > (offsets.get(partition) ?? 0));
+  }
+
   forget(partition: number): void {
     for (const topic of PROJECTED) this.offsets[topic].delete(partition);
+  }
+
+  clear(): void {
+    for (const topic of PROJECTED) this.offsets[topic].clear();
   }
 }

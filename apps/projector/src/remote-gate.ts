@@ -39,7 +39,8 @@ export class RemoteGate extends HistoryGate {
   constructor(
     private readonly log: EventLog,
     private readonly history: History,
-    private readonly wire: Wire,
+    /** Absent: projectors come to it by themselves. */
+    private readonly wire: Wire | undefined,
     private readonly clock: Clock,
     options: Partial<RemoteGateOptions> = {},
   ) {
@@ -71,26 +72,32 @@ export class RemoteGate extends HistoryGate {
 
   private async look(): Promise<void> {
     const reached = new Reached();
+    const held = new Reached();
     while (this.waiting.size > 0) {
       try {
-        await this.lookOnce(reached);
+        await this.lookOnce(reached, held);
       } catch (error) {
         for (const { reject } of this.waiting) reject(unavailable(error));
         this.waiting.clear();
       }
       if (this.waiting.size === 0) return;
-      await this.wire.say(HISTORY_WANTED, '');
+      await this.wire?.say(HISTORY_WANTED, '');
       await this.pause(Math.min(PAUSE_MS_MAX, PAUSE_MS * 2 ** Math.min(this.looks, 10)));
       this.looks++;
     }
   }
 
-  private async lookOnce(reached: Reached): Promise<void> {
+  private async lookOnce(reached: Reached, held: Reached): Promise<void> {
     // Those who come meanwhile asked for more than what is read now may have.
     const asked = [...this.waiting];
     const reads = PROJECTED.map(async (topic) => [topic, await this.history.positions(topic)] as const);
     for (const [topic, positions] of await Promise.all(reads)) {
-      for (const at of positions) if (at.offset > reached.from(topic, at.partition).offset) reached.set(topic, at);
+      // It has been emptied, or is an older copy: what was passed may be missing as well.
+      if (held.lostBy(topic, positions)) for (const known of [held, reached]) known.clear();
+      for (const at of positions) {
+        held.set(topic, at);
+        if (at.offset > reached.from(topic, at.partition).offset) reached.set(topic, at);
+      }
     }
     if (this.looks % LOOKS === LOOKS - 1) await this.passWhereNothingIs(asked, reached);
     for (const one of asked) {

@@ -24,7 +24,19 @@ function isEvent(event: Partial<StoredEvent> | null | undefined): event is Store
   if (typeof event !== 'object' || event === null) return false;
   const { internalId, id, name, source, payload, ts, receivedAt } = event;
   return (
-    [internalId, id, name, source, payload].every((text) => typeof text === 'string') &&
-    [ts, receivedAt].every((at) => Number.isFinite(at))
+    [internalId, id, name, source].every((text) => typeof text === 'string') &&
+    [ts, receivedAt].every((at) => Number.isFinite(at)) &&
+    isObjectText(payload)
   );
+}
+
+/** Others may write to the topic, also what only looks like ours: who reads the row relies on it. */
+function isObjectText(text: unknown): boolean {
+  if (typeof text !== 'string') return false;
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null;
+  } catch {
+    return false;
+  }
 }

@@ -96,6 +96,8 @@ describe('the row of an event', () => {
     'text',
     {},
     { ...event, payload: 1 },
+    { ...event, payload: '{' },
+    { ...event, payload: 'null' },
     { ...event, ts: 'now' },
     { ...event, receivedAt: Number.NaN },
   ])('cannot be made of %j', (body) => expect(() => rowOfEvent(record({ body }))).toThrow(Fault));

@@ -95,6 +95,12 @@ export class RunBook {
     this.seenUpTo.delete(partition);
   }
 
+  clear(): void {
+    this.rows.clear();
+    this.touched.clear();
+    this.seenUpTo.clear();
+  }
+
   /** Whether nobody can know the run yet. A beginning that is told again (its append was repeated) comes behind later commands. */
   private isNew(record: RunRecord): boolean {
     const { command, transition } = record.placed;

@@ -32,6 +32,16 @@ const STATEMENT_ERRORS: ReadonlySet<number> = new Set([
   457, // BAD_QUERY_PARAMETER
 ]);
 
+const UNKNOWN_TABLE = 60;
+const UNKNOWN_DATABASE = 81;
+
+/** Whether the database or a table of it is not there any more. */
+export function isGone(error: unknown): boolean {
+  if (!(error instanceof Fault)) return false;
+  const { clickhouseCode } = error.data;
+  return clickhouseCode === UNKNOWN_TABLE || clickhouseCode === UNKNOWN_DATABASE;
+}
+
 /** What an error of a query means to the caller. Whatever is not known to be ours may pass: memory, disk, time, a limit. */
 export function queryFault(code: number | undefined, cause: Error): Fault {
   if (code !== undefined && STATEMENT_ERRORS.has(code))

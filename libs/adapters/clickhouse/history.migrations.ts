@@ -23,6 +23,29 @@ export const MIGRATIONS_TABLE = `CREATE TABLE IF NOT EXISTS migrations (
   at DateTime64(3, 'UTC') DEFAULT now64(3)
 ) ENGINE = ReplacingMergeTree ORDER BY id`;
 
+/**
+ * A history that is emptied begins a new generation, and positions of another one do not count: so who was about to write how far it is when
+ * the rows went does not say that they are there. The least id is the one that counts.
+ */
+export const GENERATIONS_TABLE = `CREATE TABLE IF NOT EXISTS generations (
+  id String
+) ENGINE = ReplacingMergeTree ORDER BY id`;
+
+/** Less than every id of a generation: nothing may be added until it is gone. */
+export const BEING_EMPTIED = '-';
+
+/** What an emptied history has nothing in; positions of former forms, too, or a migration would bring them back. */
+export const EMPTIED_TABLES = [
+  'events',
+  'runs',
+  'transitions',
+  'decisions',
+  'positions',
+  'positions_by_partition',
+  'positions_by_generation',
+  'migrations',
+] as const;
+
 export const HISTORY_MIGRATIONS: readonly Migration[] = [
   {
     id: 1,
@@ -138,6 +161,26 @@ export const HISTORY_MIGRATIONS: readonly Migration[] = [
 
       // Merging may have left the furthest position of a reader only; the logs that were read until now had one partition.
       `INSERT INTO positions_by_partition SELECT reader, log_partition, log_offset FROM positions`,
+    ],
+  },
+  {
+    id: 4,
+    name: 'positions of a generation',
+    statements: [
+      GENERATIONS_TABLE,
+
+      `CREATE TABLE IF NOT EXISTS positions_by_generation (
+        generation String,
+        reader String,
+        log_partition UInt32,
+        log_offset UInt64
+      ) ENGINE = ReplacingMergeTree(log_offset)
+      ORDER BY (generation, reader, log_partition)`,
+
+      `INSERT INTO positions_by_generation
+        SELECT '0' AS generation, reader, log_partition, log_offset FROM positions_by_partition`,
+
+      `INSERT INTO generations SELECT DISTINCT generation FROM positions_by_generation WHERE generation = '0'`,
     ],
   },
 ];

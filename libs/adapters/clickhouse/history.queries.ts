@@ -139,10 +139,11 @@ export function decisionsOfEventQuery(env: Env, internalId: string): SqlQuery {
 }
 
 /** Rows are never taken back, so the furthest of a reader and partition is the newest. */
-export function positionsQuery(reader: string): SqlQuery {
-  return {
-    sql: `SELECT log_partition, max(log_offset) AS log_offset FROM positions_by_partition WHERE reader = {reader:String}
-      GROUP BY log_partition ORDER BY log_partition`,
-    params: { reader },
-  };
-}
+/** The generation that counts, with its positions; a row without a reader where it has none yet. */
+export const STANDING_QUERY: SqlQuery = {
+  sql: `SELECT id AS generation, reader, log_partition, max(log_offset) AS log_offset
+    FROM (SELECT id FROM generations ORDER BY id LIMIT 1) AS current
+    LEFT JOIN positions_by_generation ON positions_by_generation.generation = current.id
+    GROUP BY id, reader, log_partition ORDER BY reader, log_partition`,
+  params: {},
+};

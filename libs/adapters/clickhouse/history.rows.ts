@@ -114,8 +114,8 @@ export function fromDecision(row: DecisionRow): SqlRow {
   };
 }
 
-export function fromPosition(reader: string, position: Position): SqlRow {
-  return { reader, log_partition: position.partition, log_offset: position.offset };
+export function fromPosition(generation: string, reader: string, position: Position): SqlRow {
+  return { generation, reader, log_partition: position.partition, log_offset: position.offset };
 }
 
 /** What a SELECT says to get the columns that the `to...` functions read: instants leave the engine as whole milliseconds. */

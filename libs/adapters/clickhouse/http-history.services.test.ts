@@ -144,6 +144,29 @@ describe('a server', () => {
     }
   });
 
+  it.each(['DROP DATABASE', 'DROP TABLE', 'TRUNCATE TABLE'])(
+    'that lost everything (%s) tells so whoever goes on',
+    async (how) => {
+      const url = aDatabase();
+      const [one, other] = [open(url), open(url)];
+      const held = { events: [at(0, 300)] };
+      await one.append(rows(300), held);
+      expect(await other.positions('events')).toEqual(held.events);
+      const database = new URL(url).pathname.slice(1);
+      const remover = new HttpTransport({ url });
+      const named = await remover.run('SELECT name FROM system.tables WHERE database = currentDatabase()');
+      const tables = named.map(({ name }) => `${database}.${String(name)}`);
+      for (const what of how === 'DROP DATABASE' ? [database] : tables) await remover.run(`${how} ${what}`);
+      await remover.close();
+
+      expect(await idsOf(other)).toEqual([]);
+      await expect(one.append(rows(3), { events: [at(0, 303)] }, held)).rejects.toMatchObject({ code: 'state_lost' });
+      for (const each of [one, other]) expect(await each.positions('events')).toEqual([]);
+      await one.append(rows(2), { events: [at(0, 2)] });
+      expect(await other.positions('events')).toEqual([at(0, 2)]);
+    },
+  );
+
   it('is asked for many runs at once', async () => {
     const history = open(aDatabase());
     await history.append(rows(6_000), {});

@@ -13,6 +13,7 @@ export class HistoryOff extends History {
   override runsOfEvent = off;
   override transitions = off;
   override decisionsOfEvent = off;
+  override empty = off;
 
   override close(): Promise<void> {
     return Promise.resolve();

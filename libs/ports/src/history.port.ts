@@ -92,6 +92,9 @@ export interface HistoryBatch {
 
 export const NO_ROWS: HistoryBatch = { events: [], runs: [], transitions: [], decisions: [] };
 
+/** By reader. */
+export type HistoryPositions = Readonly<Record<string, readonly Position[]>>;
+
 export interface EventFilter {
   /** Exact; an internal event is not hidden from who asks for its name. */
   readonly name?: string;
@@ -123,9 +126,12 @@ export abstract class History {
   /**
    * Adds rows and, with them, the positions they reflect. A second append of the same rows changes nothing that is read.
    * @param next by reader, of each partition that it has moved on in, the first position that is not reflected
+   * @param held where History stood for whoever appends: it must stand there still, or further on
    * @throws history_unavailable; try again with the same rows
+   * @throws state_lost when it stands before `held`: it was emptied, or is an older copy, and what lies between would be missing for good.
+   * Nothing of `next` is kept; go on from `positions`
    */
-  abstract append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void>;
+  abstract append(batch: HistoryBatch, next: HistoryPositions, held?: HistoryPositions): Promise<void>;
   /** Where a reader goes on, by partition; none where it has not begun. @throws history_unavailable */
   abstract positions(reader: string): Promise<readonly Position[]>;
 
@@ -143,5 +149,7 @@ export abstract class History {
   abstract transitions(env: Env, runId: string): Promise<readonly TransitionRow[]>;
   /** In the order they were made: by instant, at one instant the intake's first, then as their commands stand on the log. */
   abstract decisionsOfEvent(env: Env, internalId: string): Promise<readonly DecisionRow[]>;
+  /** Forgets all rows and positions, also those that are on their way: all readers begin anew. Where it fails half way History stays closed to appends until it is done. */
+  abstract empty(): Promise<void>;
   abstract close(): Promise<void>;
 }

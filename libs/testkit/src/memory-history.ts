@@ -1,3 +1,4 @@
+import { Fault } from '#core/faults.js';
 import type { Env, Position } from '#core/words.js';
 import { History } from '#ports/history.port.js';
 import type {
@@ -5,6 +6,7 @@ import type {
   EventFilter,
   EventRow,
   HistoryBatch,
+  HistoryPositions,
   RunFilter,
   RunRow,
   RunStatus,
@@ -25,6 +27,13 @@ function isNewer(a: RunRow, b: RunRow): boolean {
   return (a.version - b.version || PHASE[a.status] - PHASE[b.status]) >= 0;
 }
 
+/** Whether a position that somebody counts on is not reached any more. */
+function isBehind(held: HistoryPositions, reached: (reader: string, partition: number) => number | undefined): boolean {
+  return Object.entries(held).some(([reader, positions]) =>
+    positions.some(({ partition, offset }) => offset > (reached(reader, partition) ?? 0)),
+  );
+}
+
 /** History said in a few lines over maps: what the SQL is compared with, and quick company for tests of other rooms. */
 export class MemoryHistory extends History {
   private readonly eventRows = new Map<string, EventRow>();
@@ -35,7 +44,7 @@ export class MemoryHistory extends History {
   /** Set to make every call throw it. */
   fault: Error | undefined;
 
-  override append(batch: HistoryBatch, next: Readonly<Record<string, readonly Position[]>>): Promise<void> {
+  override append(batch: HistoryBatch, next: HistoryPositions, held: HistoryPositions = {}): Promise<void> {
     return this.answer(() => {
       for (const row of batch.events) {
         const key = `${row.env}/${row.internalId}`;
@@ -54,6 +63,8 @@ export class MemoryHistory extends History {
         const id = [env, eventId, topic, partition, offset, index, key].join('/');
         if (row.at >= (this.decisionRows.get(id)?.at ?? -Infinity)) this.decisionRows.set(id, row);
       }
+      if (isBehind(held, (reader, partition) => this.reached.get(reader)?.get(partition)?.offset))
+        throw new Fault('state_lost');
       for (const [reader, positions] of Object.entries(next)) {
         const reached = this.reached.get(reader) ?? new Map<number, Position>();
         this.reached.set(reader, reached);
@@ -142,6 +153,31 @@ export class MemoryHistory extends History {
     );
   }
 
+  override empty(): Promise<void> {
+    return this.answer(() => {
+      for (const rows of [this.eventRows, this.runRows, this.transitionRows, this.decisionRows, this.reached])
+        rows.clear();
+    });
+  }
+
+  /** A copy as of a backup. @returns puts it back */
+  copy(): () => void {
+    const all: readonly Map<string, unknown>[] = [
+      this.eventRows,
+      this.runRows,
+      this.transitionRows,
+      this.decisionRows,
+      this.reached,
+    ];
+    const copies = structuredClone(all);
+    return () => {
+      for (const [i, rows] of all.entries()) {
+        rows.clear();
+        for (const [key, value] of structuredClone(copies[i]!)) rows.set(key, value);
+      }
+    };
+  }
+
   override close(): Promise<void> {
     return Promise.resolve();
   }
@@ -151,6 +187,9 @@ export class MemoryHistory extends History {
   }
 
   private answer<T>(read: () => T): Promise<T> {
-    return this.fault ? Promise.reject(this.fault) : Promise.resolve(read());
+    return new Promise((resolve) => {
+      if (this.fault) throw this.fault;
+      resolve(read());
+    });
   }
 }

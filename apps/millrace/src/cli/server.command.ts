@@ -117,6 +117,23 @@ function failureOf(error: unknown, { host, port, services }: ServerSettings): un
         { next: 'Upgrade Millrace, or give another folder with --data-dir.', code: 'data_dir_newer' },
         error,
       );
+    case 'settings_invalid':
+      return new Failure(
+        EXIT.usage,
+        why,
+        { next: 'See docs/settings.md for what can be said of the services.', code: 'settings_invalid' },
+        error,
+      );
+    case 'state_evicts':
+      return new Failure(
+        EXIT.failed,
+        why,
+        {
+          next: 'Set it there (`CONFIG SET maxmemory-policy noeviction`), or give another Redis.',
+          code: 'state_evicts',
+        },
+        error,
+      );
     case 'state_unavailable':
     case 'log_unavailable':
     case 'control_plane_unavailable':

@@ -9,6 +9,7 @@ import {
   type EventRow,
   type History,
   type HistoryBatch,
+  type HistoryPositions,
   type RunFilter,
   type RunRow,
   type TransitionRow,
@@ -131,10 +132,8 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
       env = randomUUID();
     });
 
-    const add = (
-      rows: Partial<HistoryBatch>,
-      next: Readonly<Record<string, readonly Position[]>> = {},
-    ): Promise<void> => history.append(batch(rows), next);
+    const add = (rows: Partial<HistoryBatch>, next: HistoryPositions = {}): Promise<void> =>
+      history.append(batch(rows), next);
 
     describe('events', () => {
       it('gives back what was added, to the letter', async () => {
@@ -473,6 +472,47 @@ export function historyContract(name: string, open: () => Promise<HistoryUnderTe
         }),
       );
       expect((await history.runs(env, { limit: 100 })).length).toBe(count);
+    });
+
+    it('moves nobody on who counts on what it does not have', async () => {
+      await add({}, { [env]: [at(0, 5), at(1, 3)] });
+      const lost = { code: 'state_lost' };
+      const from = (...held: readonly Position[]) => history.append(NO_ROWS, { [env]: [at(0, 9)] }, { [env]: held });
+
+      await expect(from(at(0, 6))).rejects.toMatchObject(lost);
+      await expect(from(at(0, 5), at(1, 4))).rejects.toMatchObject(lost);
+      await expect(from(at(2, 1))).rejects.toMatchObject(lost);
+      await expect(history.append(NO_ROWS, { [env]: [at(0, 9)] }, { nobody: [at(0, 1)] })).rejects.toMatchObject(lost);
+      expect(await history.positions(env)).toEqual([at(0, 5), at(1, 3)]);
+
+      await from(at(0, 5), at(1, 2), at(2, 0));
+      expect(await history.positions(env)).toEqual([at(0, 9), at(1, 3)]);
+    });
+
+    it('forgets everything where it is emptied, and all begin anew', async () => {
+      const rows = {
+        events: [anEvent(env, 1)],
+        runs: [aRun(env, 1)],
+        transitions: [aTransition(env, 1, 1)],
+        decisions: [aDecision(env, 1, 1)],
+      };
+      await add(rows, { [env]: [at(0, 9)] });
+
+      await history.empty();
+
+      expect(await history.events(env, { limit: 10 })).toEqual([]);
+      expect(await history.runs(env, { limit: 10 })).toEqual([]);
+      expect(await history.transitions(env, idOf(1))).toEqual([]);
+      expect(await history.decisionsOfEvent(env, idOf(1))).toEqual([]);
+      expect(await history.positions(env)).toEqual([]);
+      const next = { [env]: [at(0, 2)] };
+      await expect(history.append(NO_ROWS, next, { [env]: [at(0, 9)] })).rejects.toMatchObject({ code: 'state_lost' });
+      await history.append(batch(rows), next);
+      expect(await history.positions(env)).toEqual(next[env]);
+      expect(await history.events(env, { limit: 10 })).toEqual(rows.events);
+      await history.empty();
+      await history.empty();
+      expect(await history.positions(env)).toEqual([]);
     });
 
     it('keeps what it acknowledged over a close', async (context) => {
