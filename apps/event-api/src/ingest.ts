@@ -7,6 +7,7 @@ import { canonical } from '#core/json.js';
 import { LIMITS } from '#core/limits.js';
 import { functionInvoked } from '#core/run/run.lifecycle.js';
 import type { Access } from '#ports/access.port.js';
+import type { Catalog } from '#ports/catalog.port.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { EventLog } from '#ports/event-log.port.js';
 import type { Ids } from '#ports/ids.port.js';
@@ -38,6 +39,7 @@ export class Ingest {
 
   constructor(
     private readonly log: EventLog,
+    private readonly catalog: Catalog,
     private readonly ids: Ids,
     private readonly clock: Clock,
     private readonly access: Access,
@@ -65,6 +67,7 @@ export class Ingest {
     trace: string | undefined,
   ): Promise<readonly string[]> {
     const receivedAt = this.clock.now();
+    const catalog = this.catalog.revision();
     const seed = parseEventIdSeed(sender.seed);
     const nameCharsMax = rules.nameCharsMax === undefined ? {} : { nameCharsMax: rules.nameCharsMax };
     const splitter = new EventSplitter();
@@ -72,18 +75,17 @@ export class Ingest {
     const take = ({ value, bytes }: SplitEvent) => {
       const internalId = seed ? seededUlid(seed, events.length) : this.ids.ulid();
       try {
-        events.push(
-          readEvent({
-            value,
-            bytes,
-            internalId,
-            env: this.access.env,
-            receivedAt,
-            source: 'api',
-            ...(trace === undefined ? {} : { trace }),
-            ...nameCharsMax,
-          }),
-        );
+        const event = readEvent({
+          value,
+          bytes,
+          internalId,
+          env: this.access.env,
+          receivedAt,
+          source: 'api',
+          ...(trace === undefined ? {} : { trace }),
+          ...nameCharsMax,
+        });
+        events.push({ ...event, catalog });
       } catch (error) {
         throw error instanceof Fault && splitter.isList ? at(error, events.length) : error;
       }
@@ -145,6 +147,7 @@ export class Ingest {
       payload,
       source: 'invoke',
       internal: { kind: 'invoke', functionRef },
+      catalog: this.catalog.revision(),
       ...(trace === undefined ? {} : { trace }),
     };
     await this.log.append([recordOfEvent(event)]);

@@ -1,6 +1,10 @@
+import { Fault } from '#core/faults.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import type { Lease, WorkQueue } from '#ports/work-queue.port.js';
+
+/** The shortest time between two tries. */
+const AGAIN_MS = 50;
 
 /** Extends the leases of what is under way, well before they end. */
 export class LeaseKeeper {
@@ -33,23 +37,30 @@ export class LeaseKeeper {
   private arm(until: number): void {
     if (this.alarm || this.held.size === 0) return;
     const now = this.clock.now();
-    this.alarm = this.clock.at(now + Math.max(1, (until - now) / 3), () => void this.extend());
+    this.alarm = this.clock.at(now + Math.max(AGAIN_MS, (until - now) / 3), () => void this.extend());
   }
 
+  /** All at once: one after the other, the last of many would come too late where each answer takes its time. */
   private async extend(): Promise<void> {
     this.alarm = undefined;
-    let until = Number.POSITIVE_INFINITY;
-    for (const lease of [...this.held.values()]) {
-      try {
-        const longer = await this.queue.extend(lease);
-        if (this.held.has(lease.token)) this.held.set(lease.token, longer);
-        until = Math.min(until, longer.until);
-      } catch (error) {
-        this.held.delete(lease.token);
-        this.logger.warn(aboutItem(lease, error), 'lease lost while its call goes on');
-      }
+    const untils = await Promise.all([...this.held.values()].map((lease) => this.extendOne(lease)));
+    this.arm(Math.min(...untils));
+  }
+
+  /** @returns until when it is held now; no bound where it is not */
+  private async extendOne(lease: Lease): Promise<number> {
+    try {
+      const longer = await this.queue.extend(lease);
+      if (this.held.has(lease.token)) this.held.set(lease.token, longer);
+      return longer.until;
+    } catch (error) {
+      // A queue that cannot be reached may be there again before it is over.
+      const isLost = error instanceof Fault && error.code === 'lease_lost';
+      if (!isLost && this.clock.now() < lease.until) return lease.until;
+      this.held.delete(lease.token);
+      this.logger.warn(aboutItem(lease, error), 'lease lost while its call goes on');
+      return Number.POSITIVE_INFINITY;
     }
-    this.arm(until);
   }
 }
 

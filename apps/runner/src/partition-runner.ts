@@ -1,5 +1,4 @@
 import type { Admission } from '#core/admission/admission.js';
-import { Fault } from '#core/faults.js';
 import type { Run } from '#core/run/run.state.js';
 import type { PlacedTransition } from '#core/run/run.transitions.js';
 import type { EpochMs, Position } from '#core/words.js';
@@ -27,6 +26,7 @@ import { ORIGINS, roomOf } from './desk/rules.js';
 import { Scribe } from './desk/scribe.js';
 import { Intake } from './intake/intake.js';
 import { Changes } from './recovery/changes.js';
+import { mustReopen } from './recovery/must.reopen.js';
 import { forgetAdmissions } from './recovery/forget-admissions.js';
 import { Snapshots, type SnapshotMark } from './recovery/snapshots.js';
 
@@ -78,6 +78,8 @@ export class PartitionRunner {
   private subscriptions: Subscription[] = [];
   private cancelSnapshot: (() => void) | undefined;
   private snapshotting: Promise<void> = Promise.resolve();
+  /** Behind this offset of `snapshots` stands what was written since the last snapshot began, which was of the command `of`. */
+  private lastSnapshot = { end: 0, of: -1 };
   private closing = false;
 
   /** @param lost the stores have lost what they held of the partition: it is to be closed, and opened anew */
@@ -200,8 +202,7 @@ export class PartitionRunner {
   /** Before commands older than `before` are trimmed: what they made is put on the log as it stands. */
   async snapshot(before: EpochMs): Promise<void> {
     if (!(await this.snapshots.due(before))) return;
-    await this.desk.save();
-    await this.snapshots.write(await this.mark(), this.ports.clock.now());
+    await this.desk.atCheckpoint(async () => this.snapshots.write(await this.mark(), this.ports.clock.now()));
   }
 
   /** Forgets what no rule needs any more. */
@@ -216,15 +217,17 @@ export class PartitionRunner {
   private async restoreStores(): Promise<void> {
     const { aggregates, seen, clock, queue, log } = this.ports;
     const { partition } = this;
+    this.lastSnapshot = { end: await this.snapshots.end(), of: -1 };
+    // All that stands there is asked first: until then the store goes by what it was seen to hold, and takes nothing where that is lost.
     const position = await aggregates.position(DESK, partition);
+    const snapshotted = await aggregates.position(SNAPSHOTS, partition);
     const mark = position ? undefined : await this.snapshots.restore(DESK, clock.now());
     if (!(await seen.position(partition)) && mark?.events) await this.intake.remember(mark.events);
     // A queue that stands behind what is folded cannot be brought up to it.
     const reflected = position && (await queue.reflects(partition));
     if (reflected !== undefined && position && reflected < position.offset) await queue.clear();
     if (!this.changes) return;
-    const marked = mark?.commands ?? (await aggregates.position(SNAPSHOTS, partition));
-    await noteKeys(log, marked ?? { partition, offset: 0 }, this.changes);
+    await noteKeys(log, mark?.commands ?? snapshotted ?? { partition, offset: 0 }, this.changes);
   }
 
   /** What the queue reflects, where the pauses are all there as well. */
@@ -249,25 +252,33 @@ export class PartitionRunner {
     if (snapshotMs === undefined || this.closing) return;
     this.cancelSnapshot = clock.at(clock.now() + snapshotMs, () => {
       this.snapshotting = this.snapshotChanged()
-        .catch((error: unknown) =>
-          logger.warn({ err: error, partition: this.partition }, 'snapshot failed; tried again'),
-        )
+        .catch((error: unknown) => {
+          if (mustReopen(error) && !this.closing) this.lost(this.partition);
+          logger.warn({ err: error, partition: this.partition }, 'snapshot failed; tried again');
+        })
         .then(() => this.snapshotLater());
     });
   }
 
   private async snapshotChanged(): Promise<void> {
     const { changes } = this;
+    if (changes) await this.desk.atCheckpoint(() => this.writeSnapshot(changes));
+  }
+
+  private async writeSnapshot(changes: Changes): Promise<void> {
     const { aggregates, clock } = this.ports;
-    if (!changes) return;
     const changed = changes.take();
     try {
-      await this.desk.save();
       const mark = await this.mark();
       const before = await aggregates.position(SNAPSHOTS, this.partition);
-      if (before?.offset === mark.commands.offset && changed.length === 0) return;
+      const end = await this.snapshots.end();
+      const strange = await this.snapshots.strange(this.lastSnapshot.end, this.lastSnapshot.of);
+      if (before?.offset === mark.commands.offset && changed.length === 0 && strange.length === 0) return;
       const origins = { space: ORIGINS, id: ORIGINS, isNew: false };
-      await this.snapshots.writeChanged([...changed, origins], mark, clock.now());
+      // The last of a key counts, and what is written by others is no news.
+      const all = new Map([...changed, ...strange, origins].map((one) => [`${one.space}/${one.id}`, one]));
+      await this.snapshots.writeChanged([...all.values()], mark, clock.now());
+      this.lastSnapshot = { end, of: mark.commands.offset };
       await aggregates.commit(SNAPSHOTS, mark.commands, {}, clock.now());
     } catch (error) {
       changes.giveBack(changed);
@@ -280,7 +291,7 @@ export class PartitionRunner {
     return async (error) => {
       const { clock, logger } = this.ports;
       if (this.closing) return;
-      if (error instanceof Fault && error.code === 'state_lost') this.lost(this.partition);
+      if (mustReopen(error)) this.lost(this.partition);
       logger.error({ err: error, room, partition: this.partition }, 'cannot go on; trying again');
       await new Promise<void>((resolve) => clock.at(clock.now() + AGAIN_MS, resolve));
     };

@@ -23,6 +23,7 @@ import { LogCatalog } from '#platform/log-catalog.js';
 import { LogLetterbox } from '#platform/log-letterbox.js';
 import type { EventLog, PlacedRecord } from '#ports/event-log.port.js';
 import { recordOfEvent } from '#ports/records.js';
+import type { RunViews } from '#ports/run-views.port.js';
 import { ManualClock } from '#testkit/manual-clock.js';
 import { SeededIds } from '#testkit/seeded-ids.js';
 import type { Desk } from './desk/desk.js';
@@ -63,11 +64,13 @@ class World {
   queue!: MemoryWorkQueue;
   pauses!: MemoryPauseIndex;
   catalog!: LogCatalog;
+  views: RunViews | undefined;
 
   constructor(
     private readonly scripts: Readonly<Record<string, Script>>,
     private readonly functions: readonly FunctionVersion[],
     private readonly checkpointMs = 1_000,
+    private readonly snapshotMs?: number,
   ) {}
 
   async open(): Promise<this> {
@@ -85,35 +88,39 @@ class World {
     this.pauses = new MemoryPauseIndex();
     this.catalog = new LogCatalog(this.log);
     const [end] = await this.log.ends('config');
-    if (end?.offset === 0) {
-      await this.log.append(
-        this.functions.map((fn) => ({
-          topic: 'config',
-          key: `function:${fn.id}`,
-          type: 'Function',
-          schema: 1,
-          env: fn.env,
-          at: clock.now(),
-          body: fn,
-        })),
-      );
-    }
+    if (end?.offset === 0) await this.declare(...this.functions);
     await this.catalog.open();
     const { log, queue, pauses, catalog } = this;
     const aggregates = new SqliteAggregateStore(state);
     const seen = new SqliteSeenEvents(state);
     this.stores = [aggregates, seen];
     this.letterbox = await LogLetterbox.open(log, clock, ids);
-    const { letterbox, checkpointMs } = this;
+    const { letterbox, checkpointMs, snapshotMs } = this;
     this.runner = new Runner(
-      { log, aggregates, seen, queue, pauses, catalog, letterbox, clock, logger: this.logger },
+      { log, aggregates, seen, queue, pauses, catalog, letterbox, clock, logger: this.logger, views: this.views },
       new SoleOwnership(1),
-      { checkpointMs },
+      { checkpointMs, snapshotMs },
     );
     await this.runner.open();
     this.stop = new AbortController();
     this.workers = Array.from({ length: 4 }, () => this.work(this.stop.signal));
     return this;
+  }
+
+  /** As a sync does. */
+  async declare(...functions: readonly FunctionVersion[]): Promise<void> {
+    const at = this.clock.now();
+    await this.log.append(
+      functions.map((fn) => ({
+        topic: 'config',
+        key: `function:${fn.id}`,
+        type: 'Function',
+        schema: 1,
+        env: fn.env,
+        at,
+        body: fn,
+      })),
+    );
   }
 
   /** The one partition of the log. */
@@ -330,8 +337,9 @@ async function opened(
   scripts: Record<string, Script>,
   functions: readonly FunctionVersion[],
   checkpointMs?: number,
+  snapshotMs?: number,
 ): Promise<World> {
-  world = new World(scripts, functions, checkpointMs);
+  world = new World(scripts, functions, checkpointMs, snapshotMs);
   return world.open();
 }
 
@@ -491,17 +499,63 @@ describe('the runner', () => {
     failures = [];
   });
 
+  it('shows that a run has ended when the next one of its kind may start', async () => {
+    const w = (world = new World({ one: nothing }, [fn('one', 'go', { singleton: { mode: 'skip' } })]));
+    const released: boolean[] = [];
+    w.views = {
+      see: () => Promise.resolve(undefined),
+      show: async (views) => {
+        if (!views.some(({ run }) => run.state === 'completed')) return;
+        released.push((await w.all('commands')).some(({ type }) => type === 'ReleaseSingleton'));
+      },
+    };
+    await w.open();
+    await w.send('go');
+    await w.ended(1);
+    expect(released[0]).toBe(true);
+  });
+
+  it('looks up what an event starts as its door knew it, or later', async () => {
+    const w = await opened({ one: nothing }, []);
+    const { catalog } = w;
+    const reached = catalog.reached.bind(catalog);
+    // What its door has seen comes here late.
+    catalog.reached = async (revision) => {
+      if (revision === 1) await w.declare(fn('one', 'go'));
+      await reached(revision);
+    };
+    const event = { internalId: 'x', env: DEFAULT_ENV, id: 'x', name: 'go', ts: 1, receivedAt: 1, source: 'api' };
+    await w.log.append([recordOfEvent({ ...event, payload: '{"name":"go"}', catalog: 1 })]);
+    await w.ended(1);
+  });
+
+  it.each(['{', 'null', '7'])('starts nothing with an event whose payload is %s, and goes on', async (payload) => {
+    const w = await opened({ one: nothing }, [fn('one', 'go')]);
+    const event = { internalId: 'x', env: DEFAULT_ENV, id: 'x', name: 'go', ts: 1, receivedAt: 1, source: 'api' };
+    await w.log.append([recordOfEvent({ ...event, payload })]);
+    await w.send('go');
+    await w.ended(1);
+    expect((await w.all('dead-letters')).map(({ body }) => body)).toMatchObject([
+      { type: 'Event', origin: { topic: 'events', offset: 0 } },
+    ]);
+    failures = [];
+  });
+
   it.each([
-    ['with its checkpoints', false, 20],
-    ['without any checkpoint', false, 1_000_000_000],
-    ['with its state dropped each time', true, 20],
-  ] as const)('ends the same wherever it is killed, %s', async (_how, drop, checkpointMs) => {
+    ['with its checkpoints', false, 20, undefined],
+    ['without any checkpoint', false, 1_000_000_000, undefined],
+    ['with its state dropped each time', true, 20, undefined],
+    ['with its state made again from snapshots', true, 1_000_000_000, 2_000],
+  ] as const)('ends the same wherever it is killed, %s', async (_how, drop, checkpointMs, snapshotMs) => {
     await fc.assert(
       fc.asyncProperty(fc.array(fc.integer({ min: 0, max: 25 }), { minLength: 1, maxLength: 4 }), async (kills) => {
-        const w = await opened({ order, wait }, [fn('order', 'go'), fn('wait', 'go')], checkpointMs);
+        const w = await opened({ order, wait }, [fn('order', 'go'), fn('wait', 'go')], checkpointMs, snapshotMs);
         for (let n = 0; n < 4; n++) await w.send('go', { n });
         for (const pauses of kills) {
-          for (let i = 0; i < pauses; i++) await new Promise((resolve) => setImmediate(resolve));
+          for (let i = 0; i < pauses; i++) {
+            if (snapshotMs !== undefined && i % 3 === 0) void w.clock.turn(snapshotMs);
+            await new Promise((resolve) => setImmediate(resolve));
+          }
           await w.kill();
           if (drop) w.dropState();
           await w.open();

@@ -64,7 +64,7 @@ export class Runner extends RunStates implements Owner {
   }
 
   private async start(partition: number): Promise<void> {
-    const runner = new PartitionRunner(partition, this.ports, this.options, (lost) => void this.reopen(lost));
+    const runner = new PartitionRunner(partition, this.ports, this.options, () => void this.reopen(runner));
     try {
       await runner.open();
     } catch (error) {
@@ -88,12 +88,13 @@ export class Runner extends RunStates implements Owner {
     this.ports.logger.info({ partition }, 'partition left');
   }
 
-  /** The stores have lost what they held: everything is made again from the log. */
-  private async reopen(partition: number): Promise<void> {
+  /** The stores are not what it has built on: it is opened anew. */
+  private async reopen(runner: PartitionRunner): Promise<void> {
     const { logger, clock } = this.ports;
+    const { partition } = runner;
     await this.inTurn(partition, async () => {
-      if (this.closing || !this.partitions.has(partition)) return;
-      logger.warn({ partition }, 'the stores have lost the partition; it is made again from the log');
+      if (this.closing || this.partitions.get(partition) !== runner) return;
+      logger.warn({ partition }, 'the stores have lost the partition, or another has served it; it is opened anew');
       await this.stop(partition, 'left');
       await this.start(partition);
     }).catch((error: unknown) => {
@@ -104,8 +105,9 @@ export class Runner extends RunStates implements Owner {
 
   private async resume(partition: number): Promise<void> {
     if (this.closing || !this.owned.has(partition)) return;
-    await this.take(partition).catch(() => {
-      const { clock } = this.ports;
+    await this.take(partition).catch((error: unknown) => {
+      const { clock, logger } = this.ports;
+      logger.warn({ err: error, partition }, 'the partition cannot be made again; trying again');
       clock.at(clock.now() + LOOK_MS, () => void this.resume(partition));
     });
   }
@@ -126,7 +128,7 @@ export class Runner extends RunStates implements Owner {
     if (!this.options.looksAfterStores || this.closing) return;
     this.cancelLook = clock.at(clock.now() + LOOK_MS, () => {
       const looks = this.served.map(async (runner) => {
-        if (!(await runner.isIntact())) await this.reopen(runner.partition);
+        if (!(await runner.isIntact())) await this.reopen(runner);
       });
       void Promise.all(looks)
         .catch((error: unknown) => logger.debug({ err: error }, 'the stores cannot be reached'))

@@ -44,6 +44,17 @@ describe('RedisAggregateStore', () => {
     return made;
   };
 
+  it('lists the others where somebody took the state of one away', async () => {
+    const processes = world();
+    const connection = processes.connect();
+    const store = new RedisAggregateStore(connection);
+    await store.commit('desk', at(10), { run: runs('old', 3) }, 1);
+    const before = await active(store);
+    const key = `{${connection.prefix}p0}aggregates:states:run`;
+    expect(await connection.use(({ client }) => client.hdel(key, before[1]!.id))).toBe(1);
+    expect(await active(store)).toEqual([before[0], before[2]]);
+  });
+
   it.each([
     ['a few', 3],
     ['very many', 5_000],
@@ -127,7 +138,12 @@ describe('RedisAggregateStore', () => {
     const reads = (async () => {
       for (; writing; looks++) {
         const before = (await reader.position('desk', 0))?.offset ?? 0;
-        const states = await Promise.all(ids.map(async (id) => Number((await reader.load(RUNS, id))?.state)));
+        const loading = ids.map(async (id) => Number((await reader.load(RUNS, id))?.state));
+        const loaded = await Promise.allSettled(loading);
+        // Where others have gone on meanwhile it is not told what is there.
+        for (const one of loaded)
+          if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'position_stale' });
+        const states = loaded.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []));
         const after = (await reader.position('desk', 0))?.offset ?? 0;
         for (const state of states) expect(state).toBeGreaterThanOrEqual(before);
         for (const state of states) expect(state).toBeLessThanOrEqual(after);
@@ -159,6 +175,27 @@ describe('RedisAggregateStore', () => {
     }
     writing = false;
     await Promise.all([reads, zombieWrites]);
+  });
+
+  it('tells one who was overtaken nothing, and takes nothing of his, until he has asked where it stands', async () => {
+    const processes = world();
+    const [owner, zombie] = [
+      new RedisAggregateStore(processes.connect()),
+      new RedisAggregateStore(processes.connect()),
+    ];
+    await zombie.commit('desk', at(10), { run: runs('old') }, 1);
+    expect(await zombie.load(RUNS, 'run 000000')).toMatchObject({ state: 'old' });
+    await owner.position('desk', 0);
+    await owner.commit('desk', at(20), { run: runs('new') }, 2);
+    await expect(zombie.load(RUNS, 'run 000000')).rejects.toMatchObject({ code: 'position_stale', data: { kept: 20 } });
+    // Also where his own position is further on: what he has decided up to there may build on what he has read too early.
+    await expect(zombie.commit('desk', at(30), { run: runs('wrong') }, 3)).rejects.toMatchObject({
+      code: 'position_stale',
+    });
+    expect(await zombie.position('desk', 0)).toEqual(at(20));
+    expect(await zombie.load(RUNS, 'run 000000')).toMatchObject({ state: 'new' });
+    await zombie.commit('desk', at(30), { run: runs('right') }, 4);
+    await expect(owner.commit('desk', at(40), {}, 5)).rejects.toMatchObject({ code: 'position_stale' });
   });
 
   it('lists what is active from beginning to end, once each, while others come, change and go', async () => {

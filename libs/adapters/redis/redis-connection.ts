@@ -3,9 +3,24 @@ import { Fault } from '#core/faults.js';
 
 /** The longest wait for a connection before a call is refused. */
 const PATIENCE_MS = 2_000;
-/** Keys that are looked at in one step. */
-const SCANNED = 1_000;
 const RECONNECT_MS_MAX = 500;
+/** The policy under which a full server refuses writes, and drops nothing. */
+const KEEPS = 'noeviction';
+
+/**
+ * In one go: whoever notices that some keys are gone makes them again, and must not lose a part of them to what goes on.
+ * @returns how many
+ */
+const WIPE = `
+local removed = 0
+for _, pattern in ipairs(ARGV) do
+  local keys = redis.call('KEYS', pattern)
+  for i = 1, #keys, 1000 do
+    removed = removed + redis.call('UNLINK', unpack(keys, i, math.min(i + 999, #keys)))
+  end
+end
+return removed
+`;
 
 /** A connection in use: the client, and which start of the server it is connected to. */
 export interface RedisLink {
@@ -22,6 +37,9 @@ export class RedisConnection {
   private link: PromiseWithResolvers<RedisLink> = Promise.withResolvers();
   /** While there is a connection. */
   private present: RedisLink | undefined;
+  /** Why the server that answers is not used. */
+  private refusal: Fault | undefined;
+  private askAgain: NodeJS.Timeout | undefined;
   private readonly client: Redis;
   private readonly reconnected = new Set<(instance: string) => void>();
 
@@ -60,6 +78,12 @@ export class RedisConnection {
     }
   }
 
+  /** Whether what answers can be used at all; also resolves where nothing answers. @throws state_evicts */
+  async check(): Promise<void> {
+    await this.linked().catch(() => undefined);
+    if (this.refusal) throw this.refusal;
+  }
+
   /** Calls back after each connection that is made from now on. @returns stops it */
   onConnect(listener: (instance: string) => void): () => void {
     this.reconnected.add(listener);
@@ -71,26 +95,21 @@ export class RedisConnection {
     return this.client.duplicate(options);
   }
 
-  /** Removes all keys of this installation, in bounded steps. @returns how many. @throws state_unavailable */
+  /** Removes all keys of this installation at once; others wait meanwhile. @returns how many. @throws state_unavailable */
   wipe(): Promise<number> {
-    return this.use(async ({ client }) => {
-      let removed = 0;
-      for (let cursor = '0'; ;) {
-        const [next, keys] = await client.scan(cursor, 'MATCH', `*{${escaped(this.prefix)}*`, 'COUNT', SCANNED);
-        if (keys.length > 0) removed += await client.unlink(...keys);
-        if (next === '0') return removed;
-        cursor = next;
-      }
-    });
+    const prefix = escaped(this.prefix);
+    return this.use(async ({ client }) => Number(await client.eval(WIPE, 0, `{${prefix}*`, `${prefix}*`)));
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.askAgain);
     this.link.reject(new Error('closed'));
     if (this.client.status === 'ready') await this.client.quit().catch(() => this.client.disconnect());
     else this.client.disconnect();
   }
 
   private async linked(): Promise<RedisLink> {
+    if (this.refusal) throw unavailable(this.refusal);
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(unavailable(new Error('no connection to Redis'))), PATIENCE_MS);
@@ -98,7 +117,7 @@ export class RedisConnection {
     try {
       return await Promise.race([this.link.promise, late]);
     } catch (error) {
-      throw error instanceof Fault ? error : unavailable(error);
+      throw error instanceof Fault && error !== this.refusal ? error : unavailable(error);
     } finally {
       clearTimeout(timer);
     }
@@ -110,12 +129,23 @@ export class RedisConnection {
       const info = await this.client.info('server');
       const instance = /^run_id:(\w+)/m.exec(info)?.[1];
       if (instance === undefined) throw new Error('the server does not tell its run id');
+      await this.refuseEviction();
       this.present = { client: this.client, instance };
       this.link.resolve(this.present);
       for (const listener of this.reconnected) listener(instance);
     } catch {
-      this.client.disconnect(true);
+      if (!this.refusal) this.client.disconnect(true);
+      else this.askAgain = setTimeout(() => this.client.disconnect(true), RECONNECT_MS_MAX);
     }
+  }
+
+  /** What is left out in silence would be taken for what never was. It is asked again with the next connection. */
+  private async refuseEviction(): Promise<void> {
+    const policy = /^maxmemory_policy:([\w-]+)/m.exec(await this.client.info('memory'))?.[1];
+    this.refusal = policy === undefined || policy === KEEPS ? undefined : new Fault('state_evicts', { policy });
+    if (!this.refusal) return;
+    this.link.reject(this.refusal);
+    throw this.refusal;
   }
 
   private lose(): void {

@@ -37,6 +37,9 @@ describe('RedisSeenEvents', () => {
     const many = Array.from({ length: 2_500 }, (_, n) => seen('f', `late ${n}`, 3));
     await expect(zombie.commit(many, at(4), 3)).rejects.toMatchObject({ code: 'position_stale', data: { kept: 6 } });
     expect(await owner.first(0, DEFAULT_ENV, 'f', 'late 0')).toBeUndefined();
+    await expect(zombie.commit([], at(9), 3)).rejects.toMatchObject({ code: 'position_stale', data: { kept: 6 } });
+    expect(await zombie.position(0)).toEqual(at(6));
+    await zombie.commit([], at(9), 4);
     expect(await owner.prune(0, 10)).toBe(2);
   });
 

@@ -1,4 +1,3 @@
-import { Fault } from '#core/faults.js';
 import type { Env, EpochMs, Position } from '#core/words.js';
 import { SeenEvents, type SeenEvent } from '#ports/seen-events.port.js';
 import type { RedisConnection } from './redis-connection.js';
@@ -87,12 +86,12 @@ export class RedisSeenEvents extends SeenEvents {
   }
 
   private async write(entries: readonly SeenEvent[], next: Position, at: EpochMs): Promise<void> {
+    this.standing.advances(READER, next.partition, next.offset);
     for (let from = 0; ; from += PAGE) {
       const isLast = from + PAGE >= entries.length;
       const page = entries.slice(from, from + PAGE).flatMap(argumentsOf);
       const args = [READER, next.offset, isLast ? 1 : 0, at, ...page];
-      const [what, kept] = await this.standing.ask(COMMIT, next.partition, args);
-      if (what === 'stale') throw new Fault('position_stale', { reader: READER, next, kept: Number(kept) });
+      await this.standing.ask(COMMIT, next.partition, args);
       if (isLast) break;
     }
     this.standing.advanced(READER, next.partition, next.offset);

@@ -20,6 +20,10 @@ export class RedisWire extends Wire {
     super();
   }
 
+  override reach(): Promise<void> {
+    return this.connection.use(() => Promise.resolve());
+  }
+
   override async say(channel: string, message: string): Promise<void> {
     await this.connection.use(({ client }) => client.publish(this.name(channel), message)).then(nothing, nothing);
   }

@@ -54,6 +54,11 @@ const rows = {
   position_stale: { blame: 'race', status: 409, sentence: 'The store already reflects a later position.' },
   log_unavailable: { blame: 'dependency', status: 503, sentence: 'The log cannot be written right now; try again.' },
   state_unavailable: { blame: 'dependency', status: 503, sentence: 'The state store is not available right now.' },
+  state_evicts: {
+    blame: 'caller',
+    status: 503,
+    sentence: 'Redis may drop keys by itself: its maxmemory-policy must be noeviction.',
+  },
   state_lost: { blame: 'race', status: 503, sentence: 'The state store has lost what it held; it is made again.' },
   history_unavailable: { blame: 'dependency', status: 503, sentence: 'History is not available right now.' },
   control_plane_unavailable: {

@@ -66,6 +66,16 @@ describe('the catalog of a log', () => {
     await catalog.close();
   });
 
+  it('comes to a revision that others know, and does not wait for one that nobody has', async () => {
+    const catalog = new LogCatalog(log);
+    await catalog.open();
+    await sync('a');
+    await catalog.reached(1);
+    expect(catalog.app('a')?.name).toBe('a');
+    await catalog.reached(7);
+    await catalog.close();
+  });
+
   it('waits for what stood on the log when it was asked', async () => {
     const catalog = new LogCatalog(log);
     await catalog.open();

@@ -62,6 +62,11 @@ export class LogCatalog extends Catalog {
     return () => this.listeners.delete(listener);
   }
 
+  override async reached(revision: number): Promise<void> {
+    // A revision of another log may never come: all that there is will do.
+    if (this.nextOffset < revision) await this.caughtUp();
+  }
+
   override async caughtUp(): Promise<void> {
     const [end] = await this.log.ends('config');
     if (!end || this.nextOffset >= end.offset) return;

@@ -27,6 +27,7 @@ export interface Shelf {
  * it has lost what it held, in part or whole. `position` says where it stands now; who goes on from there makes the rest again.
  */
 export abstract class AggregateStore {
+  /** @throws position_stale when another has gone on in that partition: what is there is not of the position that was last read or committed here */
   abstract load(shelf: Shelf, id: string): Promise<StoredAggregate | undefined>;
   /** All that have not ended, in no order. One that changes meanwhile may come in its older or its newer state, or, being new, not at all. */
   abstract active(shelf: Shelf): AsyncIterable<StoredAggregate>;
@@ -38,7 +39,8 @@ export abstract class AggregateStore {
    * Aggregates of a reader are of the partition whose position is committed.
    * @param reader whose position it is: `desk`, `intake`, ...
    * @param next the first position that is NOT reflected
-   * @throws position_stale when the store already holds a later position of that reader in that partition
+   * @throws position_stale when the store already holds a later position of that reader in that partition, or one that is not of whoever
+   *     commits: another has gone on from it
    */
   abstract commit(
     reader: string,

@@ -18,6 +18,8 @@ export abstract class Catalog {
   abstract revision(): number;
   /** Calls back after each change of a function, with what it was before. @returns stops it */
   abstract onChange(listener: (now: FunctionVersion, before: FunctionVersion | undefined) => void): () => void;
+  /** Resolves once this revision, which another process has seen, is known here. @throws log_unavailable */
+  abstract reached(revision: number): Promise<void>;
   /** Resolves once everything that stood on `config` at the time of the call is known here. */
   abstract caughtUp(): Promise<void>;
 }

@@ -24,7 +24,7 @@ export interface AnsweredTransition {
 export abstract class Letterbox {
   /** Resolves once the commands are durable. @throws log_unavailable; posting again is harmless */
   abstract post(commands: readonly Addressed[]): Promise<void>;
-  /** Posts one and waits for the decision. @throws log_unavailable, overloaded when no owner answers in time */
+  /** Posts one and waits for the decision. @throws log_unavailable, state_unavailable where no answer could come, overloaded when none comes in time */
   abstract ask(key: string, command: Command): Promise<Answer>;
 }
 

@@ -28,7 +28,7 @@ export abstract class SeenEvents {
   /**
    * Adds entries and the position that they reflect, together or not at all; the first entry of a key stays.
    * @param next the first position of `events` that is not reflected
-   * @throws position_stale when the store already holds a later position of that partition
+   * @throws position_stale when the store already holds a later position of that partition, or one that is not of whoever commits
    */
   abstract commit(entries: readonly SeenEvent[], next: Position, at: EpochMs): Promise<void>;
   /** The first position of `events` that is not reflected. To be asked by who goes on from there. */

@@ -3,6 +3,11 @@
  * nothing rests on it.
  */
 export abstract class Wire {
+  /** @throws state_unavailable while nothing can be said or heard: whoever would wait for a word is told at once */
+  reach(): Promise<void> {
+    return Promise.resolve();
+  }
+
   /** Never rejects: what cannot be said now is lost. */
   abstract say(channel: string, message: string): Promise<void>;
   /** @returns stops it */

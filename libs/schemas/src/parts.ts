@@ -265,6 +265,10 @@ export const eventFields = {
   source: field(text, 'Where it came from: `api`, `internal`, `invoke`, `cron`, `kafka`, ...'),
   internal: optional(internalEvent, 'Only on events that the server makes: what they are for.'),
   trace: optional(text, 'W3C trace context of the sender.'),
+  catalog: optional(
+    whole,
+    'What its door knew of apps and functions: the next offset of `config`. Its functions are looked up there or later.',
+  ),
 };
 
 export const dice = field(decimal, 'Uniform in [0, 1): the jitter of a backoff, drawn by the reporter.');

@@ -24,7 +24,7 @@ reads Kafka. This page is made from the descriptions in \`libs/schemas\`, as are
 const WIRE = `## A record
 
 Topics have a prefix, \`millrace.\` unless the installation chose another. A key is text in UTF-8; its partition is the one that Kafka's Java client
-chooses (murmur2). Records of one key are read in the order in which they were appended. A value is
+chooses (murmur2), but for snapshots, which stand in the partition of the commands that they are made of. Records of one key are read in the order in which they were appended. A value is
 
 - JSON (UTF-8), where no schema registry is configured;
 - Avro in Confluent wire format (a zero byte, the schema's id in four bytes, the body), where \`SCHEMA_REGISTRY_URL\` is set. Subjects are named by the
@@ -93,10 +93,27 @@ read as one of
 | CloudEvents, binary | \`ce_type\`, with \`ce_id\` and \`ce_time\` if wanted | the data: \`{"order":7}\` |
 | CloudEvents, structured | \`content-type: application/cloudevents+json\` | \`{"type":"shop/order.placed","id":"order-7","time":"2027-01-15T08:00:00Z","data":{"order":7}}\` |
 
-Only the name (or \`type\`) is required; names that begin with \`inngest/\` are Millrace's own, and \`user\` and \`v\` are taken as the event API takes them. Use the
-event's id as the key of the record, with Kafka's default partitioner: an id starts a function once in 24 hours, and copies must meet in one partition for
-that. An event without an id is known by its place, so that reading it twice is reading it once. It belongs to the default environment. What cannot be read is
-filed under \`dead-letters\` with the reason, and the others go on.`;
+Only the name (or \`type\`) is required. What the event API takes is taken here, by the same rules and bounds, and meets the same triggers, waits and controls:
+
+- **Name**: those that begin with \`inngest/\` are Millrace's own. **Data** is an object, or absent. \`user\` and \`v\` may be given in the plain form.
+- **Size**: an event has 3 MiB at most, and is one record; compression is welcome.
+- **Time**: \`ts\` or \`time\`; where there is none it is the timestamp of the record, which also says when the event was received.
+- **Key**: the event's id, with the partitioner of Kafka's Java client, which librdkafka (kcat, C, Go, Python, .NET) calls \`murmur2_random\`. An id starts a
+  function once in 24 hours, and for that all copies must meet in one partition, those by the event API among them. Nothing else is made of the key.
+- **Without an id** an event is known by its place on the topic: reading it twice is reading it once, writing it twice makes two.
+- **Headers**: a W3C \`traceparent\` is passed on. Records with \`millrace-type\` are Millrace's own: do not write it. All else is ignored.
+- **Environment**: the default one. Who may write to the topic may send any event: give that right as you give event keys.
+- **Certainty**: write with \`acks=all\`. There is no answer; the run, or why there is none, is on \`transitions\`.
+
+\`\`\`
+echo '{"name":"shop/order.placed","id":"order-7","data":{"order":7}}' |
+  kcat -P -b localhost:9092 -t millrace.events -k order-7 -X topic.partitioner=murmur2_random
+echo '{"order":7}' |
+  kcat -P -b localhost:9092 -t millrace.events -k order-7 -X topic.partitioner=murmur2_random -H ce_type=shop/order.placed -H ce_id=order-7
+\`\`\`
+
+What cannot be read as an event is filed under [\`dead-letters\`](#dead-letters-records) with its bytes and the reason, the log of the runner says so, and the
+records behind it go on.`;
 
 const RULES = `## Versions
 

@@ -17,7 +17,7 @@ export const TOPICS: readonly TopicFacts[] = [
     holds: 'events of users and of the server',
     key: "the event's `id`, if its sender gave one; else the internal id of the first event of its request",
     partitions: '12',
-    kept: '7 days',
+    kept: '30 days',
     about:
       'An event stands here before its sender has an answer. Events of the server have names that begin with `inngest/` and say in `internal` what ' +
       'they are for. Others may write here too: see [Events from outside](#events-from-outside).',
@@ -27,7 +27,7 @@ export const TOPICS: readonly TopicFacts[] = [
     holds: 'the letterbox of runs, controls, signals and crons: what is wanted of them',
     key: 'the aggregate',
     partitions: 'as many as `events`',
-    kept: '7 days',
+    kept: '30 days',
     about:
       'What is wanted, by whoever wants it; what became of it is on `transitions`. The order of a partition decides: of two commands that compete the ' +
       'first wins. Only Millrace writes here.',
@@ -37,7 +37,7 @@ export const TOPICS: readonly TopicFacts[] = [
     holds: 'what was accepted, in order: what to read to follow runs',
     key: 'the aggregate: the id of the run, or `signal:...`, `cron:...`, `rate:...`, `debounce:...`, `batch:...`, `once:...`, `singleton:...`, `throttle:...`, `intake:...`',
     partitions: 'as many as `commands`',
-    kept: '7 days',
+    kept: '30 days',
     about:
       'Each value has `runId` (the key once more), the place of the `command` that was decided (of the `event`, where the intake decided without one), the ' +
       '`index` of the transition under it, and in `transition` what happened: its `type`, the time `at`, and what is listed below.',

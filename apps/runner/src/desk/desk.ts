@@ -11,6 +11,7 @@ import type { Answer } from '#ports/letterbox.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import { deadLetter, recordOfCommand, recordOfDeadLetter, recordOfEvent } from '#ports/records.js';
 import type { Changes } from '../recovery/changes.js';
+import { mustReopen } from '../recovery/must.reopen.js';
 import { aboutCommand, type DeskWatch } from './desk.watch.js';
 import type { Hands } from './hands.js';
 import type { Aggregate, AnyRoom, RoomDecision } from './room.js';
@@ -60,6 +61,8 @@ export interface Recovered {
 const BEHIND_MAX = 5_000;
 const AGAIN_MS = 50;
 const AGAIN_MS_MAX = 2_000;
+/** Commands that make room elsewhere. */
+const FREES: ReadonlySet<string> = new Set<Command['type']>(['ReleaseSingleton']);
 
 /**
  * The one desk of a partition: takes commands in log order, decides, and lets follow what follows. What it acts on is durable and its
@@ -200,6 +203,11 @@ export class Desk {
     try {
       await this.fold(batch, -1);
       while (this.parts.scribe.behind > BEHIND_MAX) await this.parts.scribe.settled();
+    } catch (error) {
+      // It may be the last batch: who waits for its end is told now.
+      this.wanted?.reject(error);
+      this.wanted = undefined;
+      throw error;
     } finally {
       this.folding = false;
       folded.resolve();
@@ -225,11 +233,15 @@ export class Desk {
     }
     await Promise.all(Array.from(wanted, ([key, room]) => this.fetch(room, key)));
     const answers: (() => void)[] = [];
+    let frees = false;
     for (const record of fresh) {
       const written = this.one(record as Placed<PlacedRecord<Command>>, answers);
       if (record.position.offset > transitionsUpTo) scribe.put(written);
+      frees ||= written.followUps.some(({ type }) => FREES.has(type));
       this.next = after(record.position);
     }
+    // Whoever sees that the run has ended may count on its place: what he sends then comes behind this.
+    if (frees) await scribe.settled();
     const { reflected } = this;
     if (reflected !== undefined && reflected < this.next.offset) {
       const stretch = { partition: this.partition, from: reflected, next: this.next.offset };
@@ -354,7 +366,7 @@ export class Desk {
     try {
       await this.save();
     } catch (error) {
-      if (error instanceof Fault && error.code === 'state_lost') this.parts.lost();
+      if (mustReopen(error)) this.parts.lost();
       const about = { err: error, partition: this.partition };
       this.parts.logger.error(about, 'checkpoint failed; it is tried again with the next commands');
     }
@@ -370,10 +382,26 @@ export class Desk {
     return this.saving;
   }
 
+  /**
+   * Has something done while the store stands still at the checkpoint: what it holds then is the state at `checkpoint`, no older and no newer.
+   * The desk goes on deciding meanwhile.
+   */
+  async atCheckpoint(does: () => Promise<void>): Promise<void> {
+    await this.save();
+    const turn = this.saving.then(does, does);
+    this.saving = turn.catch(() => undefined);
+    await turn;
+  }
+
   private async writeCheckpoint(): Promise<void> {
-    const { store, scribe, clock } = this.parts;
     // A position also says that the queue reflects what was decided before it.
     while (this.folding) await this.folded;
+    const { changes } = this.parts;
+    await (changes ? changes.with(() => this.commit()) : this.commit());
+  }
+
+  private async commit(): Promise<void> {
+    const { store, scribe, clock } = this.parts;
     const next = this.next;
     this.savedAt = clock.now();
     if (next.offset === this.saved.offset) return;
@@ -433,6 +461,7 @@ export class Desk {
     this.alarm?.();
     // What is decided but not on the log is decided again at the next start: the checkpoint does not step over it.
     if (how === 'saved') await this.save();
+    else await this.saving.catch(() => undefined); // Whoever comes next reads what is there when nothing is under way.
   }
 }
 

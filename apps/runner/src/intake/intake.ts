@@ -79,6 +79,7 @@ export class Intake {
 
   async take(batch: readonly PlacedRecord[]): Promise<void> {
     const out = new IntakeBatch();
+    await this.catalog.reached(Math.max(0, ...batch.map(catalogOf)));
     for (const record of batch as readonly Placed<PlacedRecord<StoredEvent>>[]) {
       try {
         await this.one(record, out);
@@ -185,6 +186,9 @@ export class Intake {
     out: IntakeBatch,
     origin: Pick<AdmissionRequest, 'cron' | 'parent'> = {},
   ): Promise<void> {
+    // Others may write events, too: what is no JSON object starts nothing.
+    if (typeof view.value !== 'object' || view.value === null)
+      throw new Fault('record_unreadable', { event: event.internalId });
     const at = this.clock.now();
     const runId = derivedUlid(event.receivedAt, fn.id, event.internalId);
     const plan = planAdmission({ fn, event, view, runId, at, ...origin, paused: fn.paused !== undefined });
@@ -272,6 +276,12 @@ export class Intake {
   async prune(): Promise<void> {
     await this.seen.prune(this.partition, this.clock.now() - LIMITS.idempotencyMs);
   }
+}
+
+/** A sender who was told that his functions are known finds them, whoever takes his event. */
+function catalogOf({ body }: PlacedRecord): number {
+  const revision = (body as StoredEvent | undefined)?.catalog;
+  return typeof revision === 'number' ? revision : 0;
 }
 
 function watchOf({ runId, env, events, eventIds }: ScheduleRun, watch: CancelWatch, index: number): Pause {

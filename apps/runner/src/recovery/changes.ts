@@ -4,33 +4,63 @@ export interface Changed {
   readonly id: string;
   /** No snapshot can hold it: it has come to be since the last. */
   readonly isNew: boolean;
+  readonly isOver: boolean;
 }
 
-/** Which aggregates have changed since the last snapshot. Those that came and went in between are not among them: a short run never costs one. */
+type ByKey = ReadonlyMap<string, Changed>;
+
+/**
+ * Which aggregates have changed since the last snapshot, as far as a checkpoint reflects it: what has changed since then goes with a later
+ * one. Those that came and went in between are not among them: a short run never costs one.
+ */
 export class Changes {
-  private changed = new Map<string, Changed>();
+  private fresh = new Map<string, Changed>();
+  private reflected: ByKey = new Map();
 
   note(space: string, id: string, { isNew, isOver }: { readonly isNew: boolean; readonly isOver: boolean }): void {
-    const key = `${space}/${id}`;
-    const known = this.changed.get(key);
-    const born = known?.isNew ?? isNew;
-    if (born && isOver) this.changed.delete(key);
-    else if (!known) this.changed.set(key, { space, id, isNew: born });
+    follow(this.fresh, { space, id, isNew, isOver });
   }
 
-  get size(): number {
-    return this.changed.size;
+  /** What has changed until now is reflected once the checkpoint is written; not when that fails. */
+  async with(checkpoint: () => Promise<void>): Promise<void> {
+    const going = this.fresh;
+    this.fresh = new Map();
+    try {
+      await checkpoint();
+    } catch (error) {
+      this.fresh = joined(going, this.fresh);
+      throw error;
+    }
+    this.reflected = joined(this.reflected, going);
   }
 
-  /** @returns all there are; from now on those count that change after this */
+  /** @returns all that a checkpoint reflects; from now on those count that are reflected after this */
   take(): readonly Changed[] {
-    const all = [...this.changed.values()];
-    this.changed = new Map();
+    const all = [...this.reflected.values()];
+    this.reflected = new Map();
     return all;
   }
 
   /** What was taken has not become a snapshot. */
   giveBack(taken: readonly Changed[]): void {
-    for (const { space, id, isNew } of taken) this.note(space, id, { isNew, isOver: false });
+    this.reflected = joined(new Map(taken.map((one) => [keyOf(one), one])), this.reflected);
   }
+}
+
+function joined(before: ByKey, after: ByKey): Map<string, Changed> {
+  const all = new Map(before);
+  for (const changed of after.values()) follow(all, changed);
+  return all;
+}
+
+/** Adds what has changed later than all that is there. */
+function follow(all: Map<string, Changed>, changed: Changed): void {
+  const key = keyOf(changed);
+  const isNew = all.get(key)?.isNew ?? changed.isNew;
+  if (isNew && changed.isOver) all.delete(key);
+  else all.set(key, { ...changed, isNew });
+}
+
+function keyOf({ space, id }: Changed): string {
+  return `${space}/${id}`;
 }

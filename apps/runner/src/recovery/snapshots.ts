@@ -38,10 +38,7 @@ export class Snapshots {
     return oldest !== undefined && oldest.at < before;
   }
 
-  /**
-   * Writes all active aggregates, then the mark that makes them count. States may be newer than the mark: deciding a command twice
-   * changes nothing.
-   */
+  /** Writes all active aggregates, then the mark that makes them count. The store must not move meanwhile. */
   async write(mark: SnapshotMark, at: EpochMs): Promise<void> {
     const page = this.page(mark, at);
     const stale = new Set((await readSnapshots(this.log, this.partition)).keys);
@@ -56,8 +53,15 @@ export class Snapshots {
     await page.end();
   }
 
-  /** Writes those that have changed as the store has them, then the mark. What has ended leaves a tombstone, where a snapshot may hold it. */
-  async writeChanged(changed: readonly Changed[], mark: SnapshotMark, at: EpochMs): Promise<void> {
+  /**
+   * Writes those that have changed as the store has them, then the mark. What has ended leaves a tombstone, where a snapshot may hold it. The
+   * store must not move meanwhile.
+   */
+  async writeChanged(
+    changed: readonly Pick<Changed, 'space' | 'id' | 'isNew'>[],
+    mark: SnapshotMark,
+    at: EpochMs,
+  ): Promise<void> {
     const page = this.page(mark, at);
     for (let from = 0; from < changed.length; from += PAGE) {
       const some = changed.slice(from, from + PAGE);
@@ -71,6 +75,31 @@ export class Snapshots {
       }
     }
     await page.end();
+  }
+
+  /** The offset that the next record gets. */
+  async end(): Promise<number> {
+    return (await this.log.ends('snapshots'))[this.partition]?.offset ?? 0;
+  }
+
+  /**
+   * Aggregates that others have written: who does not know yet that the partition is not his any more, or a snapshot that failed. What the
+   * owner takes for new may be among them, so they are written again, or get a tombstone.
+   * @param own of the owner's last snapshot, the first command that it does not reflect
+   */
+  async strange(since: number, own: number): Promise<readonly Pick<Changed, 'space' | 'id' | 'isNew'>[]> {
+    const found: { space: string; id: string; isNew: false }[] = [];
+    for (let from: Position = { partition: this.partition, offset: since }; ;) {
+      const page = await this.log.read('snapshots', from, PAGE);
+      const last = page.at(-1);
+      if (!last) return found;
+      for (const { key, body } of page) {
+        if (key === MARK || body === undefined) continue;
+        const { space, id, next } = body as SnapshotBody;
+        if (next !== own) found.push({ space, id, isNew: false });
+      }
+      from = { ...last.position, offset: last.position.offset + 1 };
+    }
   }
 
   /** Fills an empty store. @returns the mark; undefined where there are no snapshots, and the commands are all there */

@@ -19,6 +19,8 @@ export interface StoredEvent {
   readonly internal?: InternalEvent;
   /** W3C trace context of the sender. */
   readonly trace?: string;
+  /** The revision of apps and functions that its door knew: what it starts is looked up in that one or a later one. */
+  readonly catalog?: number;
 }
 
 export type InternalEvent =
