@@ -50,3 +50,12 @@ it('leaves nobody waiting who will never be answered', async () => {
   await came;
   await Promise.all([door.close(), expect(early).rejects.toThrow()]);
 });
+
+it('waits for those inside no longer than it is told to', async () => {
+  const door = await FrontDoor.open('127.0.0.1', 0);
+  const inside = Promise.withResolvers<void>();
+  door.answerWith(() => inside.resolve());
+  const visit = fetch(url(door));
+  await inside.promise;
+  await Promise.all([door.close(10), expect(visit).rejects.toThrow()]);
+});

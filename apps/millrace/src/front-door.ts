@@ -48,15 +48,18 @@ export class FrontDoor {
   }
 
   /** Lets nobody in any more, and waits until those inside have their answers; where there is nobody to answer they get none. */
-  close(): Promise<unknown> {
-    return (this.closed ??= this.shut());
+  close(drainMs?: number): Promise<unknown> {
+    return (this.closed ??= this.shut(drainMs));
   }
 
-  private async shut(): Promise<void> {
+  /** @param drainMs who has no answer by then gets none: he asks somebody else */
+  private async shut(drainMs?: number): Promise<void> {
     const closed = once(this.server, 'close');
     this.server.close();
     if (this.answer) this.server.closeIdleConnections();
     else this.server.closeAllConnections();
+    const late = drainMs === undefined ? undefined : setTimeout(() => this.server.closeAllConnections(), drainMs);
     await closed;
+    clearTimeout(late);
   }
 }

@@ -66,6 +66,8 @@ const SILENT: ServerHooks = { synced: () => undefined, syncFailed: () => undefin
 const DRAIN_MS = 10_000;
 /** Nest is half of what a server loads, and nothing else goes on meanwhile: calls that are due get their connections first. */
 const HEAD_START_MS = 100;
+/** So often a projector that has nothing to do looks whether what it has handed over is still there. */
+const HISTORY_CHECK_MS = 5_000;
 /** Request bodies of the largest size that are held at one time. */
 const HELD_BODIES = 4;
 
@@ -132,15 +134,7 @@ async function open(
   const readiness = watchOver(settings, ports, runner, projector);
   const states = statesOf(ports, runner);
   if (has('executor')) openExecutor(settings, ports, states, access, running);
-  if (runner) {
-    const maintenance = new Maintenance(ports, runner, projector, {
-      eventsMs: settings.eventRetentionMs,
-      commandsMs: settings.commandRetentionMs,
-      transitionsMs: settings.transitionRetentionMs,
-    });
-    maintenance.open();
-    running.add(maintenance, (it) => it.close());
-  }
+  if (runner) await openMaintenance(settings, ports, runner, projector, running);
 
   const sync = new AppSync(controlPlane, relay, transport, access, clock, readSync, hooks);
   if (has('executor')) {
@@ -155,11 +149,11 @@ async function open(
     modules: [HealthModule, ...(has('event-api') ? [EventApiModule] : []), ...(has('api') ? [ApiModule] : [])],
     providers: providersOf({ settings, ports, access, states, projector, relay, sync, readiness }),
   });
-  running.add(server, (it) => it.close());
+  running.add(server, (it, drainMs) => it.close(drainMs));
 
   if (has('api')) {
     const { appUrls, discovery, poll, pollIntervalMs: intervalMs, discoveryPorts: extraPorts } = settings;
-    const watch = new AppWatch(sync, catalog, transport, access, clock, logger, {
+    const watch = new AppWatch(sync, catalog, transport, access, await ports.jobs('all'), clock, logger, {
       urls: appUrls,
       discovery: discovery && settings.mode === 'dev',
       poll,
@@ -210,7 +204,8 @@ async function openRunner(settings: ServerSettings, ports: Ports, running: Runni
 
 async function openProjector(ports: Ports, running: Running): Promise<Projector> {
   const { log, history, clock, logger, wire } = ports;
-  const projector = new Projector(log, history, clock, logger, {}, wire);
+  const checkMs = ports.historyIsShared ? HISTORY_CHECK_MS : undefined;
+  const projector = new Projector(log, history, clock, logger, { checkMs }, wire);
   await projector.open(ports.stateIsShared ? ports.ownership('projector') : undefined);
   return running.add(projector, (it) => it.close());
 }
@@ -219,6 +214,23 @@ function statesOf({ views, aggregates, log }: Ports, runner: Runner | undefined)
   if (views) return new SharedRunStates(views, aggregates, log);
   if (!runner) throw new Error('runs of other processes are seen through Redis');
   return runner;
+}
+
+async function openMaintenance(
+  settings: ServerSettings,
+  ports: Ports,
+  runner: Runner,
+  projector: Projector | undefined,
+  running: Running,
+): Promise<void> {
+  const retention = {
+    eventsMs: settings.eventRetentionMs,
+    commandsMs: settings.commandRetentionMs,
+    transitionsMs: settings.transitionRetentionMs,
+  };
+  const maintenance = new Maintenance(ports, runner, projector, retention, await ports.jobs('own'));
+  running.add(maintenance, (it) => it.close());
+  await maintenance.open();
 }
 
 function openExecutor(
@@ -274,7 +286,7 @@ function providersOf({ settings, ports, access, states, projector, relay, sync, 
     [History, history],
     [HistoryGate, gateOf(ports, projector)],
     [Ids, ids],
-    [Ingest, new Ingest(log, ids, clock, access, ingestOptions, ports)],
+    [Ingest, new Ingest(log, catalog, ids, clock, access, ingestOptions, ports)],
     [Letterbox, letterbox],
     [ProcessMetrics, ports.metrics],
     [Readiness, readiness],

@@ -82,8 +82,8 @@ export class HttpServer {
     return new HttpServer(app, door);
   }
 
-  /** Whoever is still answered hears that the connection ends with it. */
-  async close(): Promise<void> {
-    await Promise.all([this.app.close(), this.door.close()]);
+  /** Whoever is still answered, for as long as `drainMs`, hears that the connection ends with it. */
+  async close(drainMs?: number): Promise<void> {
+    await Promise.all([this.app.close(), this.door.close(drainMs)]);
   }
 }

@@ -3,6 +3,7 @@ import type { Runner } from '#apps/runner/src/runner.js';
 import type { Position } from '#core/words.js';
 import type { Ports } from '#platform/ports.js';
 import type { Topic } from '#ports/event-log.port.js';
+import type { PlatformJobs } from '#ports/platform-jobs.port.js';
 
 /** How long the records of the topics with time retention are kept, ms. */
 export interface Retention {
@@ -11,34 +12,29 @@ export interface Retention {
   readonly transitionsMs: number;
 }
 
+const JOB = 'retention';
 const EVERY_MS = 10 * 60 * 1_000;
 
 /** Forgets what its time is over, and nothing that a reader has still to read. */
 export class Maintenance {
-  private cancel: (() => void) | undefined;
-  private running: Promise<void> = Promise.resolve();
-
   constructor(
     private readonly ports: Ports,
     private readonly runner: Runner,
     /** Undefined where History is off: nothing waits for it then. */
     private readonly projector: Projector | undefined,
     private readonly retention: Retention,
+    /** Of this process: others serve other partitions. */
+    private readonly jobs: PlatformJobs,
   ) {}
 
-  open(): void {
-    const { clock, logger } = this.ports;
-    this.cancel = clock.at(clock.now() + EVERY_MS, () => {
-      this.running = this.sweep()
-        .catch((error: unknown) => logger.error({ err: error }, 'retention failed; trying again'))
-        .then(() => this.open());
-    });
+  async open(): Promise<void> {
+    this.jobs.handle(JOB, () => this.sweep());
+    await this.jobs.schedule(JOB, EVERY_MS);
   }
 
+  /** Closes the jobs as well. */
   async close(): Promise<void> {
-    this.cancel?.();
-    await this.running;
-    this.cancel?.();
+    await this.jobs.close();
   }
 
   async sweep(): Promise<void> {

@@ -45,8 +45,11 @@ export class LogLetterbox extends Letterbox implements Answers {
   }
 
   override async ask(key: string, command: Command): Promise<Answer> {
+    await this.wire?.reach();
     const ask = `${this.me}/${this.ids.ulid()}`;
     const answer = Promise.withResolvers<Answer>();
+    // Time may be up while the command is still on its way to the log.
+    answer.promise.catch(() => undefined);
     this.waiting.set(ask, answer.resolve);
     const cancel = this.clock.at(this.clock.now() + ANSWER_MS, () =>
       answer.reject(new Fault('overloaded', { key, type: command.type })),
@@ -57,7 +60,6 @@ export class LogLetterbox extends Letterbox implements Answers {
     } finally {
       cancel();
       this.waiting.delete(ask);
-      answer.promise.catch(() => undefined);
     }
   }
 

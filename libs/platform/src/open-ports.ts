@@ -9,6 +9,7 @@ import { openChdbHistory } from '#adapters/chdb/chdb-history.js';
 import { UndiciTransport } from '#adapters/http/undici-transport.js';
 import { HistoryOff } from '#adapters/memory/history-off.js';
 import { MemoryPauseIndex } from '#adapters/memory/memory-pause-index.js';
+import { MemoryPlatformJobs } from '#adapters/memory/memory-platform-jobs.js';
 import { MemoryWorkQueue } from '#adapters/memory/memory-work-queue.js';
 import { SoleOwnership } from '#adapters/memory/sole-ownership.js';
 import { openControlPlane } from '#adapters/typeorm/typeorm-control-plane.js';
@@ -26,7 +27,7 @@ import type { KafkaSettings, ServerSettings, ServiceSettings } from './settings.
 
 type Surroundings = Pick<Ports, 'clock' | 'ids' | 'logger'>;
 type LogPorts = Pick<Ports, 'log' | 'ownership' | 'trims'>;
-type StatePorts = Pick<Ports, 'aggregates' | 'seen' | 'queue' | 'pauses' | 'views' | 'wire' | 'wipeState'>;
+type StatePorts = Pick<Ports, 'jobs' | 'aggregates' | 'seen' | 'queue' | 'pauses' | 'views' | 'wire' | 'wipeState'>;
 
 /** What has been opened, to be closed in the opposite order. */
 class Opened {
@@ -56,7 +57,7 @@ class Opened {
 /**
  * Every port on the engine that the settings name: a service where its URL is given, one of this process otherwise. Libraries of services are
  * loaded where they are used.
- * @throws data_dir_in_use, data_dir_unusable, data_dir_newer; log_unavailable, control_plane_unavailable where a service cannot be reached
+ * @throws data_dir_in_use, data_dir_unusable, data_dir_newer; settings_invalid; log_unavailable, control_plane_unavailable where a service cannot be reached
  */
 export async function openPorts(settings: ServerSettings, around: Surroundings): Promise<Ports> {
   const opened = new Opened(settings, around);
@@ -106,6 +107,7 @@ async function open(opened: Opened): Promise<Ports> {
     transport,
     catalog,
     stateIsShared: services.redisUrl !== undefined,
+    historyIsShared: services.clickhouseUrl !== undefined,
     close: () => opened.close(),
   };
 }
@@ -123,13 +125,13 @@ async function openKafka(kafka: KafkaSettings, opened: Opened): Promise<LogPorts
     import('#adapters/kafka/kafka-event-log.js'),
     import('#adapters/kafka/kafka-ownership.js'),
   ]);
-  const { brokers, partitions, replicationFactor, compression, tls, sasl } = kafka;
+  const { brokers, partitions, replicationFactor, minInsyncReplicas, compression, tls, sasl } = kafka;
   const connection = {
     brokers,
     clientId: 'millrace',
     prefix: services.prefix,
     logger,
-    ...(tls && { tls: tls.caFile === undefined ? {} : { ca: readFileSync(tls.caFile) } }),
+    ...(tls && { tls: tls.caFile === undefined ? {} : { ca: authoritiesIn(tls.caFile) } }),
     ...(sasl && { sasl }),
   };
   const codec = await codecOf(services, logger);
@@ -142,6 +144,7 @@ async function openKafka(kafka: KafkaSettings, opened: Opened): Promise<LogPorts
       topics: {
         partitions,
         ...(replicationFactor !== undefined && { replicationFactor }),
+        ...(minInsyncReplicas !== undefined && { minInsyncReplicas }),
         retentionMs: { events: eventRetentionMs, commands: commandRetentionMs, transitions: transitionRetentionMs },
       },
     }),
@@ -153,6 +156,19 @@ async function openKafka(kafka: KafkaSettings, opened: Opened): Promise<LogPorts
       ? new SoleOwnership(count)
       : new KafkaOwnership({ ...connection, groupId: `${services.prefix}${of}s` });
   return { log, ownership, trims: false };
+}
+
+function authoritiesIn(file: string): Buffer {
+  try {
+    return readFileSync(file);
+  } catch (cause) {
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw new Fault(
+      'settings_invalid',
+      { file },
+      { cause, message: `The file of kafka-tls-ca cannot be read: ${why}.` },
+    );
+  }
 }
 
 async function codecOf(
@@ -173,9 +189,10 @@ async function codecOf(
 }
 
 function openOwnState(opened: Opened): StatePorts {
-  const { clock, ids } = opened.around;
+  const { clock, ids, logger } = opened.around;
   const state = StateFile.open(opened.dataDir);
   return {
+    jobs: () => Promise.resolve(new MemoryPlatformJobs(clock, logger)),
     aggregates: opened.add(new SqliteAggregateStore(state)),
     seen: opened.add(new SqliteSeenEvents(state)),
     queue: new MemoryWorkQueue(clock, ids, opened.settings.leaseMs),
@@ -187,7 +204,7 @@ function openOwnState(opened: Opened): StatePorts {
 }
 
 async function openRedis(url: string, log: EventLog, opened: Opened): Promise<StatePorts> {
-  const { clock, ids } = opened.around;
+  const { clock, ids, logger } = opened.around;
   const { services, leaseMs } = opened.settings;
   const [{ RedisConnection }, { RedisAggregateStore }, { RedisSeenEvents }, { RedisPauseIndex }, views, wire, queue] =
     await Promise.all([
@@ -200,8 +217,14 @@ async function openRedis(url: string, log: EventLog, opened: Opened): Promise<St
       import('#adapters/redis/redis-work-queue.js'),
     ]);
   const connection = opened.add(new RedisConnection(url, services.prefix));
+  await connection.check();
   const partitions = (await log.ends('commands')).length;
   return {
+    jobs: async (among) => {
+      if (among === 'own') return new MemoryPlatformJobs(clock, logger);
+      const { BullmqPlatformJobs } = await import('#adapters/bullmq/bullmq-platform-jobs.js');
+      return new BullmqPlatformJobs({ url, prefix: services.prefix, clock, logger });
+    },
     aggregates: opened.add(new RedisAggregateStore(connection)),
     seen: opened.add(new RedisSeenEvents(connection)),
     queue: opened.add(new queue.RedisWorkQueue(connection, clock, ids, { leaseMs, partitions })),

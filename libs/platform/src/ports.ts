@@ -8,6 +8,7 @@ import type { Ids } from '#ports/ids.port.js';
 import type { Logger } from '#ports/logger.port.js';
 import type { Ownership } from '#ports/ownership.port.js';
 import type { PauseIndex } from '#ports/pause-index.port.js';
+import type { PlatformJobs } from '#ports/platform-jobs.port.js';
 import type { RunViews } from '#ports/run-views.port.js';
 import type { Tracing } from '#ports/tracing.port.js';
 import type { SeenEvents } from '#ports/seen-events.port.js';
@@ -27,6 +28,8 @@ export interface Ports {
   readonly log: EventLog;
   /** Who serves which partitions, of those that do the same: each has a name of its own. */
   readonly ownership: (of: 'runner' | 'projector') => Ownership;
+  /** Background jobs: of which one process of all does each, or each process its own. Whoever has them closes them. */
+  readonly jobs: (among: 'all' | 'own') => Promise<PlatformJobs>;
   readonly aggregates: AggregateStore;
   readonly seen: SeenEvents;
   readonly queue: WorkQueue;
@@ -42,6 +45,8 @@ export interface Ports {
   readonly catalog: LogCatalog;
   /** Others use the same state and queue, and all of it may be lost while the process runs. */
   readonly stateIsShared: boolean;
+  /** Others may write to History, or take away what it holds, while the process runs. */
+  readonly historyIsShared: boolean;
   /** Whether old records are for us to trim; a broker does so by itself. */
   readonly trims: boolean;
   /** Empties the shared state, for runners to make it anew; absent: there is none. @returns how many keys went */

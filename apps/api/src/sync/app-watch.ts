@@ -3,6 +3,7 @@ import type { Access } from '#ports/access.port.js';
 import { AppUnreachable, type AppTransport } from '#ports/app-transport.port.js';
 import type { Clock } from '#ports/clock.port.js';
 import type { Logger } from '#ports/logger.port.js';
+import type { PlatformJobs } from '#ports/platform-jobs.port.js';
 import { isApp } from '#protocol/introspection.js';
 import type { AppSync } from './app-sync.js';
 
@@ -12,6 +13,9 @@ const PORTS = [
 ];
 const MORE_PORTS = [8910, 8911, 8912, 8913, 8914, 8915];
 const PATHS = ['/api/inngest', '/x/inngest', '/.netlify/functions/inngest', '/.redwood/functions/inngest'];
+const JOB = 'apps';
+/** It is put on schedule as soon as that can be done. */
+const RETRY_MS = 1_000;
 const PROBE_MS = 2_000;
 const PROBE_BYTES_MAX = 256 * 1024;
 
@@ -29,10 +33,9 @@ export interface WatchOptions {
   readonly ownPort: number;
 }
 
-/** Keeps an eye on apps: named ones, found ones, known ones. Contract 24.3. */
+/** Keeps an eye on apps: named ones, found ones, known ones. Contract 24.3. Of several processes one does so at a time. */
 export class AppWatch {
   private cancel: (() => void) | undefined;
-  private round: Promise<void> = Promise.resolve();
   private closed = false;
 
   constructor(
@@ -40,28 +43,32 @@ export class AppWatch {
     private readonly catalog: Catalog,
     private readonly transport: AppTransport,
     private readonly access: Access,
+    private readonly jobs: PlatformJobs,
     private readonly clock: Clock,
     private readonly logger: Logger,
     private readonly options: WatchOptions,
   ) {}
 
   open(): void {
-    this.next(0);
+    this.jobs.handle(JOB, () => this.look());
+    void this.schedule();
   }
 
+  /** Closes the jobs as well. */
   async close(): Promise<void> {
     this.closed = true;
     this.cancel?.();
-    await this.round;
+    await this.jobs.close();
   }
 
-  private next(inMs: number): void {
-    if (this.closed) return;
-    this.cancel = this.clock.at(this.clock.now() + inMs, () => {
-      this.round = this.look()
-        .catch((error: unknown) => this.logger.warn({ err: error }, 'looking after apps failed; trying again'))
-        .then(() => this.next(this.options.intervalMs));
-    });
+  private async schedule(): Promise<void> {
+    try {
+      await this.jobs.schedule(JOB, this.options.intervalMs);
+    } catch (error) {
+      if (this.closed) return;
+      this.logger.warn({ err: error }, 'apps cannot be looked after; trying again');
+      this.cancel = this.clock.at(this.clock.now() + RETRY_MS, () => void this.schedule());
+    }
   }
 
   private async look(): Promise<void> {
