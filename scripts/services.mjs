@@ -1,21 +1,10 @@
 // `node scripts/services.mjs up | down | status`: the services that tests share, in the background of this machine.
-// The programs are TypeScript, which Node 24 runs as it lies there: an import of `./x.js` finds `./x.ts`.
-import { registerHooks } from 'node:module';
+import './source.hooks.mjs';
 
-if (!registerHooks || !process.features.typescript) {
+if (!process.features.typescript) {
   console.error('services: needs Node 24, which is in node_modules/.bin: npm run services -- up');
   process.exit(1);
 }
-registerHooks({
-  resolve(specifier, context, next) {
-    try {
-      return next(specifier, context);
-    } catch (error) {
-      if (!specifier.endsWith('.js')) throw error;
-      return next(specifier.slice(0, -3) + '.ts', context);
-    }
-  },
-});
 
 const { up, down, status } = await import('../libs/testkit/src/services/background.services.ts');
 

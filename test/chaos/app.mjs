@@ -1,6 +1,7 @@
 // An app whose executions are counted by step, and whose steps come to something else each time that they run: what a driver was acknowledged is
 // compared with what was really done, and what a run made of its steps with what the log says that they came to.
 import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
 import { createServer as createHttp } from 'node:http';
 import { setTimeout as pause } from 'node:timers/promises';
 import { Inngest } from 'inngest';
@@ -49,7 +50,14 @@ const small = inngest.createFunction({ id: 'small', triggers: [{ event: 'chaos/s
 );
 
 const functions = [work('work', 'chaos/work', true), work('calls', 'chaos/calls', false), small];
-createServer({ client: inngest, functions }).listen(Number(process.env.PORT));
-createHttp((_request, response) => {
+const app = createServer({ client: inngest, functions });
+const report = createHttp((_request, response) => {
   response.end(JSON.stringify({ executed: [...executed] }));
-}).listen(Number(process.env.REPORT_PORT), '127.0.0.1', () => process.stdout.write('ready\n'));
+});
+const urls = [app, report].map(async (server) => {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return `http://127.0.0.1:${server.address().port}`;
+});
+const [url, reportUrl] = await Promise.all(urls);
+console.log(JSON.stringify({ type: 'listening', url: `${url}/api/inngest`, report: reportUrl }));

@@ -3,7 +3,9 @@ import { openDataDir } from '#adapters/local-log/data-dir.js';
 import { LocalEventLog } from '#adapters/local-log/local-event-log.js';
 import type { AdmissionTransition, PlacedDecision } from '#core/admission/admission.js';
 import type { RunTransition } from '#core/run/run.transitions.js';
+import type { EpochMs } from '#core/words.js';
 import { SystemClock } from '#platform/system-clock.js';
+import type { EventLog } from '#ports/event-log.port.js';
 
 /** What the log says of a run, from its first record to its last. */
 export interface Story {
@@ -15,35 +17,52 @@ export interface Story {
 export interface Told {
   /** The record's key. */
   readonly runId: string;
+  readonly at: EpochMs;
   readonly transition: RunTransition | AdmissionTransition;
 }
 
 /** All runs on the log of a data folder that no server uses. */
 export async function storiesIn(dataDir: string): Promise<readonly Story[]> {
-  const stories = new Map<string, RunTransition[]>();
-  for (const { runId, transition } of await transitionsIn(dataDir))
-    stories.set(runId, [...(stories.get(runId) ?? []), transition as RunTransition]);
-  return [...stories].map(([runId, transitions]) => ({ runId, transitions }));
+  return storiesOf(await transitionsIn(dataDir));
 }
 
-/** In the order of the log, each once: after a crash some are there again. */
 export async function transitionsIn(dataDir: string): Promise<readonly Told[]> {
   const dir = openDataDir(dataDir);
   const log = LocalEventLog.open(dir, { clock: new SystemClock() });
-  const all = new Map<string, Told>();
-  for (let offset = 0; ;) {
-    const page = await log.read('transitions', { partition: 0, offset }, 1_000);
-    const last = page.at(-1);
-    if (!last) break;
-    for (const { body } of page) {
-      const { runId, transition, command, event, index } = body as PlacedDecision & Told;
-      const id = JSON.stringify([runId, command ?? event, index]);
-      if (!all.has(id)) all.set(id, { runId, transition });
-    }
-    offset = last.position.offset + 1;
-  }
+  const told = await transitionsOf(log);
   await log.close();
   await dir.close();
+  return told;
+}
+
+export function storiesOf(told: readonly Told[]): readonly Story[] {
+  const byRun = Map.groupBy(told, ({ runId }) => runId);
+  return Array.from(byRun, ([runId, all]) => ({
+    runId,
+    transitions: all.map(({ transition }) => transition as RunTransition),
+  }));
+}
+
+/** What was decided, each once: after a crash some is told again. Partition by partition, in the order of the log. */
+export async function transitionsOf(log: EventLog): Promise<readonly Told[]> {
+  const all = new Map<string, Told>();
+  for (const { partition } of await log.ends('transitions')) {
+    for (let offset = 0; ;) {
+      const page = await log.read('transitions', { partition, offset }, 1_000);
+      const last = page.at(-1);
+      if (!last) break;
+      for (const { at, body } of page) {
+        const { runId, transition, command, event, index } = body as PlacedDecision & Told;
+        const id = JSON.stringify([runId, command ?? event, index]);
+        const before = all.get(id);
+        // The intake tells by its own clock.
+        const own = command ? {} : { at: before?.transition.at };
+        if (before) expect({ ...transition, ...own }, `what is told again of ${id}`).toEqual(before.transition);
+        else all.set(id, { runId, at, transition });
+      }
+      offset = last.position.offset + 1;
+    }
+  }
   return [...all.values()];
 }
 

@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { expect } from 'vitest';
+import type { RunView } from '../harness/api.client.js';
 import { until } from '../harness/until.js';
 import { causeOf, endOf, ofType, type Story } from './log.stories.js';
 
@@ -12,9 +13,9 @@ interface Sent {
   cancelled: boolean;
 }
 
-interface RunView {
-  readonly event_id: string;
-}
+type ActiveRun = Pick<RunView, 'run_id' | 'function_slug' | 'status' | 'event_id'>;
+
+const NOBODY: ActiveRun = { run_id: '', function_slug: '', status: 'Running', event_id: '' };
 
 /** What a step of the app comes to: another token each time that its body runs, and the tokens of the results that it was made of. */
 interface Result {
@@ -73,21 +74,28 @@ export class Orders {
     ]);
   }
 
-  /** Who was told before it waited is told again, until every run has ended. */
+  /**
+   * Who was told before it waited is told again, until every run has ended.
+   * @param withinMs the longest wait for one more to end
+   */
   async finish(withinMs: number): Promise<void> {
     const { next } = this;
     for (const { n } of this.sent.filter((order) => order.n >= next - 3 * BURST))
       await this.send('chaos/tell', n, `tell-again-${n}`);
     const byEvent = new Map(this.sent.map((order) => [order.internalId, order]));
-    await until(
-      async () => {
-        const active = await this.active();
-        const waiting = active.flatMap(({ event_id }) => byEvent.get(event_id) ?? []);
-        await Promise.all(waiting.map(({ n }) => this.send('chaos/tell', n)));
-        return active.length === 0 ? true : undefined;
-      },
-      { what: 'every run to end', withinMs, everyMs: 250 },
-    );
+    for (let left = await this.active(); left.length > 0;) {
+      const before = JSON.stringify(left);
+      left = await until(
+        async () => {
+          const active = await this.active();
+          const waiting = active.flatMap(({ event_id }) => byEvent.get(event_id) ?? []);
+          await Promise.all(waiting.map(({ n }) => this.send('chaos/tell', n)));
+          const now = JSON.stringify(active);
+          return now === before ? undefined : active;
+        },
+        { what: `one more run to end of ${before}`, withinMs, everyMs: 250 },
+      );
+    }
   }
 
   /** @param executed by `<n>/<step>`, how often its body ran */
@@ -147,10 +155,12 @@ export class Orders {
     );
   }
 
-  private async active(): Promise<readonly RunView[]> {
-    const body = await answerOf<{ data: RunView[] }>(`${this.url()}/v1/runs?status=Scheduled,Running&limit=100`);
+  private async active(): Promise<readonly ActiveRun[]> {
+    const body = await answerOf<{ data: ActiveRun[] }>(`${this.url()}/v1/runs?status=Scheduled,Running&limit=100`);
     // Who cannot be asked has not said that there are none.
-    return body?.data ?? [{ event_id: '' }];
+    return (body?.data ?? [NOBODY]).map(({ run_id, function_slug, status, event_id }) => {
+      return { run_id, function_slug, status, event_id };
+    });
   }
 }
 

@@ -271,10 +271,17 @@ export class Api {
     return this.data(`/v1/events?${query}`);
   }
 
-  private async data<T>(path: string): Promise<T> {
-    const { status, body } = await this.request<{ data: T }>('GET', path);
-    if (status !== 200) throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
-    return body.data;
+  /** Asks again while History has not caught up, as it says. */
+  private data<T>(path: string): Promise<T> {
+    return until(
+      async () => {
+        const { status, body } = await this.request<{ data: T; code?: string }>('GET', path);
+        if (status === 503 && body.code === 'history_unavailable') return undefined;
+        if (status !== 200) throw new Error(`GET ${path}: ${status} ${JSON.stringify(body)}`);
+        return body.data;
+      },
+      { what: `${path} to be known` },
+    );
   }
 }
 

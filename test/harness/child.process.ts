@@ -87,15 +87,26 @@ export class Child {
     return told;
   }
 
-  /** Asks it to end, and waits until it has. @returns its exit code */
+  /** Its exit code, once it has ended by itself. */
+  get ended(): Promise<number | null> {
+    return this.closed.then(() => this.process.exitCode);
+  }
+
+  /** Asks it to end, and waits until it has. @returns its exit code. @throws when it does not end */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     if (this.alive) this.process.kill(signal);
+    const isGone = () => (this.alive ? undefined : true);
+    await until(isGone, { what: () => `${this.name} to end; it says ${this.output.slice(-2_000)}`, withinMs: 90_000 });
     await this.closed;
     return this.process.exitCode;
   }
 
   async kill(): Promise<void> {
     await this.stop('SIGKILL');
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    if (this.alive) this.process.kill(signal);
   }
 
   private keep(line: string): void {

@@ -4,8 +4,11 @@ import pg from 'pg';
 import type { ServiceUrls } from '#testkit/services/all.services.js';
 import { kafkaAt, recordsOn } from './kafka.log.js';
 import type { Flags } from './server.process.js';
+import { SERVICES } from './until.js';
 
-const SERVICES = 'MILLRACE_TEST_SERVICES';
+type Urls = Omit<ServiceUrls, 'schemaRegistryUrl'>;
+
+export const PARTITIONS = 4;
 
 export interface Kept {
   /** A file, topic, key or table. */
@@ -27,14 +30,16 @@ export function sharedServices(): ServiceUrls | undefined {
 /** What a cluster of its own has on services that others use as well: topics, keys and databases under one name. */
 export class ClusterNames {
   readonly prefix: string;
-  private readonly database: string;
+  readonly database: string;
+  private readonly urls: Urls;
 
-  private constructor(private readonly urls: ServiceUrls) {
+  private constructor(urls: Urls) {
+    this.urls = urls;
     this.database = `t${randomBytes(6).toString('hex')}`;
     this.prefix = `${this.database}.`;
   }
 
-  static async make(urls: ServiceUrls): Promise<ClusterNames> {
+  static async make(urls: Urls): Promise<ClusterNames> {
     const names = new ClusterNames(urls);
     await names.inPostgres(`CREATE DATABASE ${names.database}`);
     return names;
@@ -53,7 +58,7 @@ export class ClusterNames {
 
   /** What has no flag. Few partitions, so that many clusters fit on one broker. */
   get env(): Readonly<Record<string, string>> {
-    return { MILLRACE_TOPIC_PREFIX: this.prefix, MILLRACE_PARTITIONS: '4' };
+    return { MILLRACE_TOPIC_PREFIX: this.prefix, MILLRACE_PARTITIONS: String(PARTITIONS) };
   }
 
   /** Everything that the cluster keeps on its services, by where it stands. */
@@ -103,7 +108,7 @@ export class ClusterNames {
   }
 
   private keys(redis: Redis): AsyncIterable<string[]> {
-    return redis.scanStream({ match: `{${this.prefix}*`, count: 1_000 }) as AsyncIterable<string[]>;
+    return redis.scanStream({ match: `*${this.prefix}*`, count: 1_000 }) as AsyncIterable<string[]>;
   }
 
   private async keptInDatabases(): Promise<readonly Kept[]> {
@@ -136,7 +141,7 @@ export class ClusterNames {
     await admin.disconnect();
   }
 
-  private async removeKeys(): Promise<void> {
+  async removeKeys(): Promise<void> {
     const redis = new Redis(this.urls.redisUrl);
     for await (const keys of this.keys(redis)) if (keys.length > 0) await redis.unlink(...keys);
     await redis.quit();

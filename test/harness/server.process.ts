@@ -1,9 +1,11 @@
 import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { ServiceUrls } from '#testkit/services/all.services.js';
 import { Api } from './api.client.js';
 import { Child } from './child.process.js';
 import { ClusterNames, sharedServices, type Kept } from './cluster.names.js';
+import { Member } from './member.process.js';
 import { harness, root } from './root.path.js';
 
 /** By name, as on the command line; a list gives a flag several times, or not at all. */
@@ -17,35 +19,51 @@ export interface ServerOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly eventKey?: string;
   readonly bearer?: string;
+  /** It is a cluster on these. Default: on those of the test run, where that has any. */
+  readonly services?: ServiceUrls;
+  /** Of a cluster: which processes it is made of, and flags that only one of them has. */
+  readonly processes?: readonly ClusterProcess[];
+}
+
+interface ClusterProcess {
+  readonly roles: string;
+  readonly flags?: Flags;
 }
 
 /** Quiet and quick: no looking for apps, retries soon. */
 const DEFAULTS: Flags = { 'no-discovery': true, 'no-poll': true, 'retry-interval': 0.1 };
 
 /** The processes of a cluster, by their roles; the first is the one that is spoken to. */
-const CLUSTER = ['event-api,api', 'runner', 'runner', 'executor', 'executor', 'projector'] as const;
+const CLUSTER: readonly ClusterProcess[] = [
+  'event-api,api',
+  'runner',
+  'runner',
+  'executor',
+  'executor',
+  'projector',
+].map((roles) => ({ roles }));
 
 /**
  * A server in its own process and folder, on a port that stays the same when it is started again. Where tests are to run against services
  * it is a cluster of processes instead.
  */
 export class Server {
-  private children: Child[] = [];
-  private port = 0;
-  private earlier = '';
+  private members: readonly Member[] = [];
+  /** Those of the last start. */
+  private flags: Flags = {};
   private aheadMs = 0;
-  url = '';
-  /** Of all its processes. */
-  urls: readonly string[] = [];
 
   private constructor(
     private readonly options: ServerOptions,
     readonly folder: string,
     private readonly names: ClusterNames | undefined,
-  ) {}
+  ) {
+    const { processes = CLUSTER } = options;
+    this.members = names ? processes.map((process) => this.member(process)) : [this.member()];
+  }
 
   static async start(options: ServerOptions = {}): Promise<Server> {
-    const services = sharedServices();
+    const services = options.services ?? sharedServices();
     const names = services && (await ClusterNames.make(services));
     const server = new Server(options, await mkdtemp(join(tmpdir(), 'millrace-e2e-')), names);
     try {
@@ -69,38 +87,85 @@ export class Server {
     });
   }
 
+  /** Of the process that is spoken to. */
+  get url(): string {
+    return this.members[0]?.url ?? '';
+  }
+
+  /** Of all its processes. */
+  get urls(): readonly string[] {
+    return this.members.map(({ url }) => url);
+  }
+
   /** All that it printed, also before it was started again. */
   get output(): string {
-    return `${this.earlier}${this.children.map(({ output }) => output).join('\n')}`;
+    return this.members.map(({ output }) => output).join('\n');
+  }
+
+  /** What stands before the names of its topics. */
+  get topicPrefix(): string {
+    return this.names?.prefix ?? '';
   }
 
   get alive(): boolean {
-    return this.children.some(({ alive }) => alive);
+    return this.members.some(({ alive }) => alive);
   }
 
   /** Of the process that is spoken to. */
   get pid(): number {
-    return this.children[0]?.pid ?? -1;
+    return this.members[0]?.pid ?? -1;
+  }
+
+  /** Its processes of a cluster, or those of some roles: as in `runner`, or `event-api,api`. */
+  of(roles?: string): readonly Member[] {
+    return this.members.filter((member) => roles === undefined || member.roles === roles);
+  }
+
+  /** Starts one more process of a cluster. */
+  async add(roles: string): Promise<Member> {
+    const member = this.member({ roles });
+    this.members = [...this.members, member];
+    await member.start();
+    return member;
+  }
+
+  /** Has a process end as it should, unless it has ended, and forgets it. */
+  async remove(member: Member): Promise<void> {
+    await member.stop();
+    this.members = this.members.filter((one) => one !== member);
+  }
+
+  /** What tells a command that looks at data itself where those of this server are. */
+  get stores(): { readonly args: readonly string[]; readonly env: Readonly<Record<string, string>> } {
+    return { args: argsOf(this.names?.flags ?? { 'data-dir': this.dataDir }), env: this.names?.env ?? {} };
+  }
+
+  /** What it shares with others of its kind; undefined where it is no cluster. */
+  get cluster(): ClusterNames | undefined {
+    return this.names;
   }
 
   /** Starts it, or starts it again on the same folder and port. @param flags in place of those it had */
   async start(flags: Flags = {}): Promise<void> {
+    this.flags = flags;
+    await Promise.all(this.members.map((member) => member.start()));
+  }
+
+  private member(process?: ClusterProcess): Member {
     const { mode = 'dev' } = this.options;
-    const all: Flags = {
-      ...(mode === 'dev' ? DEFAULTS : { 'no-poll': true, 'retry-interval': 0.1 }),
-      host: '127.0.0.1',
-      'data-dir': this.dataDir,
-      ...this.names?.flags,
-      ...this.options.flags,
-      ...flags,
-    };
-    this.children = this.names
-      ? CLUSTER.map((roles, at) => this.run({ ...all, roles, port: at === 0 ? this.port : 0 }, roles))
-      : [this.run({ ...all, port: this.port }, 'server')];
-    const told = await Promise.all(this.children.map((child) => child.said<{ url: string }>('listening')));
-    this.urls = told.map(({ url }) => url);
-    this.url = this.urls[0] ?? '';
-    this.port = Number(new URL(this.url).port);
+    return new Member(process?.roles ?? 'all', (port) => {
+      const all: Flags = {
+        ...(mode === 'dev' ? DEFAULTS : { 'no-poll': true, 'retry-interval': 0.1 }),
+        host: '127.0.0.1',
+        'data-dir': this.dataDir,
+        ...this.names?.flags,
+        ...this.options.flags,
+        ...this.flags,
+        ...(process && { ...process.flags, roles: process.roles }),
+        port,
+      };
+      return this.run(all, process?.roles ?? 'server');
+    });
   }
 
   private run(flags: Flags, name: string): Child {
@@ -125,20 +190,18 @@ export class Server {
 
   /** Ends it as an operator would. @returns 0, or the exit code of one that did not end well */
   async stop(): Promise<number | null> {
-    const codes = await Promise.all(this.children.map((child) => child.stop()));
-    this.keepOutput();
+    const codes = await Promise.all(this.members.map((member) => member.stop()));
     return codes.find((code) => code !== 0) ?? 0;
   }
 
   /** Ends it as a power cut would. */
   async kill(): Promise<void> {
-    await Promise.all(this.children.map((child) => child.kill()));
-    this.keepOutput();
+    await Promise.all(this.members.map((member) => member.kill()));
   }
 
   /** Moves the clock ahead, for good; to be done while no call is under way. @returns the time that it is now */
   async shift(ms: number): Promise<number> {
-    const told = await Promise.all(this.children.map((child) => child.ask<{ now: number }>({ shift: ms })));
+    const told = await Promise.all(this.members.map((member) => member.ask<{ now: number }>({ shift: ms })));
     this.aheadMs += ms;
     return told[0]?.now ?? 0;
   }
@@ -159,14 +222,10 @@ export class Server {
     await this.names?.remove();
     await rm(this.folder, { recursive: true, force: true, maxRetries: 3 });
   }
-
-  private keepOutput(): void {
-    this.earlier = `${this.output}\n`;
-    this.children = [];
-  }
 }
 
-function argsOf(flags: Flags): string[] {
+/** As on the command line. */
+export function argsOf(flags: Flags): string[] {
   return Object.entries(flags).flatMap(([name, value]) => {
     if (value === true) return [`--${name}`];
     const values: readonly unknown[] = Array.isArray(value) ? value : [value];

@@ -1,5 +1,8 @@
 import { setTimeout as pause } from 'node:timers/promises';
 
+/** Where the services are that servers of tests are to be clusters on. */
+export const SERVICES = 'MILLRACE_TEST_SERVICES';
+
 export interface Patience {
   /** What is waited for, for the error: asked when time is up. */
   readonly what: string | (() => string);
@@ -7,8 +10,8 @@ export interface Patience {
   readonly everyMs?: number;
 }
 
-/** Longest wait for a fact. A bound, not an expectation of speed. */
-export const PATIENCE_MS = 30_000;
+/** Longest wait for a fact. A bound, not an expectation of speed: a cluster is many processes on one machine. */
+export const PATIENCE_MS = process.env[SERVICES] === undefined ? 30_000 : 120_000;
 
 /** Asks again and again until the answer is there. @throws when time is up, with what was seen last */
 export async function until<T>(ask: () => Promise<T | undefined> | T | undefined, patience: Patience): Promise<T> {

@@ -2,18 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-/** Lets Node run our TypeScript as it lies there: an import of `./x.js` finds `./x.ts`. */
-const HOOKS = `import { registerHooks } from 'node:module';
-registerHooks({
-  resolve(specifier, context, next) {
-    try {
-      return next(specifier, context);
-    } catch (error) {
-      if (!specifier.endsWith('.js')) throw error;
-      return next(specifier.slice(0, -3) + '.ts', context);
-    }
-  },
-});`;
+const HOOKS = new URL('../../../scripts/source.hooks.mjs', import.meta.url).href;
 
 export interface SourceProcess {
   readonly child: ChildProcess;
@@ -29,8 +18,7 @@ export interface SourceProcess {
  */
 export function startSource(file: URL, args: readonly string[]): SourceProcess {
   const flags = ['--conditions=source', '--experimental-transform-types', '--disable-warning=ExperimentalWarning'];
-  const hooks = `data:text/javascript,${encodeURIComponent(HOOKS)}`;
-  const child = spawn(process.execPath, [...flags, '--import', hooks, fileURLToPath(file), ...args], {
+  const child = spawn(process.execPath, [...flags, '--import', HOOKS, fileURLToPath(file), ...args], {
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const lines: string[] = [];

@@ -18,6 +18,10 @@ export interface ServiceUrls {
 
 export interface AllServices {
   readonly urls: ServiceUrls;
+  readonly redis: RedisServer;
+  readonly kafka: KafkaCluster;
+  readonly postgres: PostgresServer;
+  readonly clickhouse: ClickHouseServer;
   readonly processes: readonly ServiceProcess[];
   /** Ends them and removes their data. */
   readonly end: () => Promise<void>;
@@ -47,7 +51,8 @@ export async function launchAll(options: ServiceOptions = {}): Promise<AllServic
       clickhouseUrl: clickhouse.url,
       schemaRegistryUrl: schemaRegistry.url,
     };
-    return { urls, processes: [redis, ...kafka.nodes, postgres, clickhouse, schemaRegistry], end };
+    const processes = [redis, ...kafka.nodes, postgres, clickhouse, schemaRegistry];
+    return { urls, redis, kafka, postgres, clickhouse, processes, end };
   } catch (error) {
     await end();
     throw error;

@@ -13,12 +13,23 @@ export interface KafkaClusterOptions extends ServiceOptions {
   readonly brokers?: number;
   /** More of the brokers' configuration, which wins over ours: `{ 'message.max.bytes': '20000' }`. */
   readonly config?: Readonly<Record<string, string>>;
+  /** Each broker has a second door that asks for TLS and a password: see `secureAddress`. */
+  readonly secure?: SecureDoor;
+}
+
+/** How clients come in by the second door. */
+export interface SecureDoor {
+  /** A file of the brokers' private key and certificates, PEM. */
+  readonly keystore: string;
+  /** Passwords by user, for SASL/PLAIN. Users of SCRAM are made as anywhere: by a request. */
+  readonly users: Readonly<Record<string, string>>;
 }
 
 interface BrokerPlace {
   readonly id: number;
   readonly port: number;
   readonly controllerPort: number;
+  readonly securePort: number;
 }
 
 /** What is there on this machine to run brokers with. */
@@ -39,6 +50,8 @@ export class KafkaBroker extends ServiceProcess {
   readonly id: number;
   /** Where clients connect, `host:port`. */
   readonly address: string;
+  /** Where they connect by TLS and SASL, if there is such a door. */
+  readonly secureAddress: string;
 
   /** Its folder has been laid out. */
   constructor(place: BrokerPlace, folder: string, java: readonly string[], options: ServiceOptions) {
@@ -55,6 +68,7 @@ export class KafkaBroker extends ServiceProcess {
     );
     this.id = place.id;
     this.address = address;
+    this.secureAddress = `127.0.0.1:${place.securePort}`;
   }
 }
 
@@ -76,7 +90,10 @@ export class KafkaCluster implements AsyncDisposable {
     const clusterId = kafkaUuid();
     const nodes = await Promise.all(
       places.map(async (place) => {
-        const folder = await brokerFolder(place, places, options.config);
+        const folder = await brokerFolder(place, places, {
+          ...secureConfigOf(place, options.secure),
+          ...options.config,
+        });
         await format(folder, place, clusterId, bootstrap);
         return new KafkaBroker(place, folder, java, options);
       }),
@@ -135,10 +152,10 @@ export async function kafkaAnswers(brokers: readonly string[], brokersMin: numbe
 }
 
 async function brokerPlaces(count: number): Promise<readonly BrokerPlace[]> {
-  const ports = await freePorts(2 * count);
+  const ports = await freePorts(3 * count);
   return Array.from({ length: count }, (_, at) => {
-    const [port = 0, controllerPort = 0] = ports.slice(2 * at);
-    return { id: at + 1, port, controllerPort };
+    const [port = 0, controllerPort = 0, securePort = 0] = ports.slice(3 * at);
+    return { id: at + 1, port, controllerPort, securePort };
   });
 }
 
@@ -153,8 +170,8 @@ function configOf(
     'process.roles': 'broker,controller',
     'node.id': String(place.id),
     'controller.quorum.voters': places.map(({ id, controllerPort }) => `${id}@127.0.0.1:${controllerPort}`).join(','),
-    listeners: `PLAINTEXT://${addressOf(place)},CONTROLLER://127.0.0.1:${place.controllerPort}`,
-    'advertised.listeners': `PLAINTEXT://${addressOf(place)}`,
+    listeners: `${plain(place)},CONTROLLER://127.0.0.1:${place.controllerPort}`,
+    'advertised.listeners': plain(place),
     'controller.listener.names': 'CONTROLLER',
     'log.dirs': dataIn(folder),
     'auto.create.topics.enable': 'false',
@@ -178,6 +195,29 @@ function configOf(
     'log.cleaner.dedupe.buffer.size': '16777216',
     'log.cleaner.backoff.ms': '1000',
   };
+}
+
+/** Beside the door that brokers and most tests use. */
+function secureConfigOf(place: BrokerPlace, door: SecureDoor | undefined): Readonly<Record<string, string>> {
+  if (!door) return {};
+  const secure = `SECURE://127.0.0.1:${place.securePort}`;
+  const users = Object.entries(door.users).map(([name, password]) => `user_${name}="${password}"`);
+  const scram = 'org.apache.kafka.common.security.scram.ScramLoginModule required;';
+  return {
+    listeners: `${plain(place)},${secure},CONTROLLER://127.0.0.1:${place.controllerPort}`,
+    'advertised.listeners': `${plain(place)},${secure}`,
+    'listener.security.protocol.map': 'PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL',
+    'listener.name.secure.ssl.keystore.type': 'PEM',
+    'listener.name.secure.ssl.keystore.location': door.keystore,
+    'listener.name.secure.sasl.enabled.mechanisms': 'PLAIN,SCRAM-SHA-256,SCRAM-SHA-512',
+    'listener.name.secure.plain.sasl.jaas.config': `org.apache.kafka.common.security.plain.PlainLoginModule required ${users.join(' ')};`,
+    'listener.name.secure.scram-sha-256.sasl.jaas.config': scram,
+    'listener.name.secure.scram-sha-512.sasl.jaas.config': scram,
+  };
+}
+
+function plain(place: BrokerPlace): string {
+  return `PLAINTEXT://${addressOf(place)}`;
 }
 
 function addressOf({ port }: BrokerPlace): string {

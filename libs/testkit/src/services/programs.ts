@@ -11,6 +11,8 @@ const PACKAGES = {
   mvn: 'maven',
   go: 'golang-go',
   ps: 'procps',
+  kcat: 'kcat',
+  openssl: 'openssl',
 } as const;
 
 export type ProgramName = keyof typeof PACKAGES;
