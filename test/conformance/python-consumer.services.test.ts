@@ -1,9 +1,7 @@
-import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { AvroCodec } from '#adapters/schema-registry/avro.codec.js';
 import { jsonCodec } from '#adapters/kafka/json.codec.js';
@@ -14,51 +12,25 @@ import type { Run } from '#core/run/run.state.js';
 import type { LogRecord } from '#ports/event-log.port.js';
 import { ManualClock } from '#testkit/manual-clock.js';
 import { goldenLogs, type GoldenLog } from '#testkit/record.samples.js';
-import { builtOnce, runProgram } from '#testkit/services/built.once.js';
 import { services } from '#testkit/services/services.js';
-import { checkout } from '../harness/root.path.js';
+import { type ConsumerRow, toldByPython } from '../harness/python.consumer.js';
 
 /**
  * An outside consumer, which knows only what is published, tells status and output of every run from `transitions`: the same as the API.
  * The log is one that holds every kind of transition.
  */
-const EXAMPLE = join(checkout, 'examples/python-consumer');
-const PYTHON = process.env['PYTHON'] ?? 'python3';
-const run = promisify(execFile);
 const quiet = { debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined };
-
-interface Row {
-  readonly run_id: string;
-  readonly status: string;
-  readonly output: unknown;
-}
 
 let golden: GoldenLog;
 let transitions: readonly LogRecord[];
-let libraries: string;
 
-beforeAll(async () => {
+beforeAll(() => {
   golden = goldenLogs().at(-1) as GoldenLog;
   transitions = golden.records.filter(({ topic }) => topic === 'transitions');
-  const requirements = join(EXAMPLE, 'requirements.txt');
-  libraries = await builtOnce('python-consumer', [requirements], (folder) =>
-    runProgram(PYTHON, ['-m', 'pip', 'install', '--quiet', '--target', folder, '-r', requirements]),
-  );
 });
 
-/** What the consumer prints. */
-async function told(...given: readonly string[]): Promise<readonly Row[]> {
-  const { stdout } = await run(PYTHON, [join(EXAMPLE, 'consumer.py'), ...given], {
-    env: { ...process.env, PYTHONPATH: libraries, PYTHONDONTWRITEBYTECODE: '1', PYTHONIOENCODING: 'utf-8' },
-  });
-  return stdout
-    .split('\n')
-    .filter(Boolean)
-    .map((line) => JSON.parse(line) as Row);
-}
-
 /** What the API says of the runs of the log. */
-function rows(): readonly Row[] {
+function rows(): readonly ConsumerRow[] {
   const begun = new Set(transitions.flatMap(({ type, key }) => (type === 'RunScheduled' ? [key] : [])));
   return golden.states
     .filter(({ key }) => begun.has(key))
@@ -89,7 +61,7 @@ describe('from a file of records', () => {
   }
 
   it('it tells what the API says', async () =>
-    expect(await told('--file', await file(transitions, jsonCodec))).toEqual(rows()));
+    expect(await toldByPython('--file', await file(transitions, jsonCodec))).toEqual(rows()));
 
   it('it bears copies, also late ones, and what it does not know', async () => {
     const pondered: LogRecord = { ...(transitions[0] as LogRecord), type: 'RunPondered', body: { new: true } };
@@ -99,7 +71,7 @@ describe('from a file of records', () => {
       ...transitions.slice(0, 40),
       pondered,
     ];
-    expect(await told('--file', await file(twice, jsonCodec))).toEqual(rows());
+    expect(await toldByPython('--file', await file(twice, jsonCodec))).toEqual(rows());
   });
 });
 
@@ -127,6 +99,6 @@ describe.each(['JSON', 'Avro'])('from the topic, as %s', (encoding) => {
   it('it tells what the API says', async () => {
     const where = ['--brokers', services().kafkaBrokers.join(','), '--topic', `${prefix}transitions`];
     const registry = encoding === 'JSON' ? [] : ['--registry', services().schemaRegistryUrl];
-    expect(await told(...where, ...registry, '--until-end')).toEqual(rows());
+    expect(await toldByPython(...where, ...registry, '--until-end')).toEqual(rows());
   });
 });
