@@ -1,6 +1,7 @@
 // `npm run bench`: real servers, a real app, and one row a scenario. See docs/benchmarks.md for what it printed last.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { resolve } from 'node:path';
+import { givenServices, ownServices, type ClusterServices } from './cluster.services.ts';
 import { HELP, readOptions, type BenchOptions } from './bench.options.ts';
 import { median } from './statistics.ts';
 import { circumstances, loadBefore, pageOf, writePage } from './report.page.ts';
@@ -10,6 +11,10 @@ import type { Round, Scenario } from './scenario.ts';
 import { ceiling } from './scenarios/ceiling.scenario.ts';
 import { fairness } from './scenarios/fairness.scenario.ts';
 import { idle } from './scenarios/idle.scenario.ts';
+import { ingest } from './scenarios/ingest.scenario.ts';
+import { killedRunner } from './scenarios/killed-runner.scenario.ts';
+import { lostRedis } from './scenarios/lost-redis.scenario.ts';
+import { rebuild } from './scenarios/rebuild.scenario.ts';
 import { recovery } from './scenarios/recovery.scenario.ts';
 import { start } from './scenarios/start.scenario.ts';
 import { hundredSteps, parallelSteps, tenSteps } from './scenarios/steps.scenario.ts';
@@ -29,10 +34,17 @@ const SCENARIOS: readonly Scenario[] = [
   waiting,
   bursts,
   bareEndpoint,
+  ingest,
   fairness,
   manyWaiting,
   recovery,
+  rebuild,
+  lostRedis,
+  killedRunner,
 ];
+
+/** What `--quick` divides large numbers by. */
+const QUICKER = 20;
 
 const say = (line: string): void => console.log(line);
 
@@ -46,11 +58,18 @@ async function main(): Promise<number> {
 
   const began = performance.now();
   const load = loadBefore();
-  say(`${circumstances(load, options.repeat)}\n`);
+  const { cluster, repeat } = options;
+  const mode = cluster ? 'cluster' : 'embedded';
+  say(`${circumstances(load, { repeat, cluster })}\n`);
+  const services = cluster && (cluster.urls ? givenServices(cluster.urls) : await ownServices());
   const rounds: Row[][] = [];
-  for (let i = 0; i < options.repeat; i++) {
-    if (options.repeat > 1) say(`\nround ${i + 1} of ${options.repeat}`);
-    rounds.push(await round(options));
+  try {
+    for (let i = 0; i < repeat; i++) {
+      if (repeat > 1) say(`\nround ${i + 1} of ${repeat}`);
+      rounds.push(await round(options, services));
+    }
+  } finally {
+    await services?.close();
   }
   const rows = rounds.length === 1 ? (rounds[0] ?? []) : merged(rounds);
   if (rounds.length > 1) {
@@ -60,15 +79,18 @@ async function main(): Promise<number> {
   const seconds = Math.round((performance.now() - began) / 1_000);
   say(`\n${rows.length} rows in ${seconds} s`);
   if (options.json !== undefined) writeFileSync(options.json, `${JSON.stringify(rows, null, 2)}\n`);
-  if (options.page !== undefined) writePage(options.page, 'rows', pageOf(rows, load, options.repeat));
+  if (options.page !== undefined) {
+    writePage(options.page, mode === 'embedded' ? 'rows' : 'cluster', pageOf(rows, load, { repeat, cluster }));
+  }
   return rows.every(({ verdict }) => verdict.exact) ? 0 : 1;
 }
 
-async function round(options: BenchOptions): Promise<Row[]> {
+async function round(options: BenchOptions, services: ClusterServices | undefined): Promise<Row[]> {
   // What others are compared with has to be measured, too.
   const wanted = (id: string) =>
     options.only === undefined || options.only.has(id) || (id === 'C' && needsCeiling(options));
-  const chosen = SCENARIOS.filter(({ id }) => wanted(id));
+  const mode = services ? 'cluster' : 'embedded';
+  const chosen = SCENARIOS.filter(({ id, mode: only }) => wanted(id) && (only ?? mode) === mode);
   const rows: Row[] = [];
   let shared: Stage | undefined;
   let ceilingCallsPerS = NaN;
@@ -77,9 +99,10 @@ async function round(options: BenchOptions): Promise<Row[]> {
       await shared?.close();
       shared = undefined;
     }
-    const stage = shared ?? (await Stage.open(stageOptions(options)));
+    const stage = shared ?? (await Stage.open(stageOptions(options, services, scenario)));
     if (!scenario.alone) shared = stage;
-    const current: Round = { stage, ceilingCallsPerS, waiting: options.waiting, say };
+    const size = (count: number) => (options.quick ? Math.ceil(count / QUICKER) : count);
+    const current: Round = { stage, ceilingCallsPerS, waiting: size(options.waiting), say, size };
     try {
       for (const row of await scenario.run(current)) {
         rows.push(row);
@@ -87,7 +110,7 @@ async function round(options: BenchOptions): Promise<Row[]> {
       }
       ceilingCallsPerS = current.ceilingCallsPerS;
     } catch (error) {
-      throw new Error(`${scenario.id} cannot be measured. The server printed last:\n${stage.server.printed}`, {
+      throw new Error(`${scenario.id} cannot be measured. The server printed last:\n${stage.millrace.printed}`, {
         cause: error,
       });
     } finally {
@@ -102,10 +125,16 @@ function needsCeiling({ only }: BenchOptions): boolean {
   return only?.has('B5') === true || only?.has('B7') === true;
 }
 
-function stageOptions({ profiles }: BenchOptions): StageOptions {
-  if (profiles === undefined) return {};
-  mkdirSync(profiles, { recursive: true });
-  return { profiles: resolve(profiles) };
+function stageOptions(
+  { profiles, cluster }: BenchOptions,
+  services: ClusterServices | undefined,
+  scenario: Scenario,
+): StageOptions {
+  if (profiles !== undefined) mkdirSync(profiles, { recursive: true });
+  return {
+    ...(profiles === undefined ? {} : { profiles: resolve(profiles) }),
+    ...(cluster && services ? { cluster: { ...cluster, ...scenario.cluster, services } } : {}),
+  };
 }
 
 /** The median of each value; a defect of any round is one. */

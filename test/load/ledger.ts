@@ -1,5 +1,5 @@
 import type { Mark } from './recorder.ts';
-import type { LogTally } from './stage.ts';
+import type { LoggedRun, LogTally } from './log.reading.ts';
 
 /** What must have been executed for each of some events: each of `whats` of `fn` exactly once. */
 export interface Owed {
@@ -55,6 +55,22 @@ function executed(marks: readonly Mark[], owed: readonly Owed[]): Verdict {
 
 function told(what: string, keys: readonly string[]): string {
   return keys.length === 0 ? '' : `${keys.length} ${what} (${keys.slice(0, 3).join(', ')})`;
+}
+
+/** Whether each event has one run, which completed. */
+export function completedOnce(runs: readonly LoggedRun[], eventIds: ReadonlySet<string>): Verdict {
+  const started = new Set(runs.map(({ eventId }) => eventId));
+  return noneOf([
+    [[...eventIds].filter((id) => !started.has(id)).length, 'events without a run'],
+    [runs.length - started.size, 'events with two runs'],
+    [runs.filter(({ output }) => output === undefined).length, 'runs that did not complete'],
+  ]);
+}
+
+/** @param defects how many of each there are */
+export function noneOf(defects: readonly (readonly [number, string])[]): Verdict {
+  const found = defects.filter(([many]) => many > 0).map(([many, what]) => `${many} ${what}`);
+  return found.length === 0 ? EXACT : { exact: false, defect: found.join('; ') };
 }
 
 /** The first of two verdicts that is a defect. */

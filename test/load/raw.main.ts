@@ -5,9 +5,16 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { KEYED_MS, RAW_STEPS } from './load.shapes.ts';
 import { Recorder } from './recorder.ts';
 
+interface Data {
+  readonly n: number;
+  readonly key?: string;
+  /** An ISO date. */
+  readonly until?: string;
+}
+
 interface Call {
   readonly ctx: { readonly stack: { readonly stack: readonly string[] } };
-  readonly event: { readonly data: { readonly n: number; readonly key?: string } };
+  readonly event: { readonly data: Data };
 }
 
 interface Answer {
@@ -28,7 +35,7 @@ const serverUrl = process.env['INNGEST_DEV'] ?? '';
 
 const DONE: Answer = { status: 200, body: 'null' };
 
-type Fn = (n: number, done: readonly string[], key: string | undefined) => Answer | Promise<Answer>;
+type Fn = (n: number, done: readonly string[], data: Data) => Answer | Promise<Answer>;
 
 /** Of the sync payload, over what all have. */
 const configs: Readonly<Record<string, object>> = {
@@ -50,11 +57,19 @@ const functions: Readonly<Record<string, Fn>> = {
     const step = { id: stepId(i), op: 'StepRun', name: `step-${i}`, displayName: `step-${i}`, data: i };
     return { status: 206, body: JSON.stringify([step]) };
   },
-  'raw-keyed': async (n, _done, key) => {
+  'raw-keyed': async (n, _done, { key }) => {
     recorder.mark('raw-keyed', n, 'entered');
     await sleep(KEYED_MS);
     recorder.mark('raw-keyed', n, key === 'hot' ? 'hot finished' : 'cold finished');
     return DONE;
+  },
+  'raw-sleep': (n, done, { until }) => {
+    if (done.length > 0) {
+      recorder.mark('raw-sleep', n, 'finished');
+      return DONE;
+    }
+    recorder.mark('raw-sleep', n, 'entered');
+    return { status: 206, body: JSON.stringify([{ id: stepId(0), op: 'Sleep', name: until, displayName: 'sleep' }]) };
   },
   'raw-wait': (n, done) => {
     if (done.length > 0) {
@@ -82,7 +97,7 @@ async function answer(request: IncomingMessage, response: ServerResponse): Promi
   if (request.method !== 'POST') return void response.writeHead(200, HEADERS).end('{"ok":true,"modified":true}');
   const id = /[?&]fnId=raw-([\w-]+)/.exec(request.url ?? '')?.[1] ?? '';
   const { ctx, event } = JSON.parse(await bodyOf(request)) as Call;
-  const { status, body } = (await functions[id]?.(event.data.n, ctx.stack.stack, event.data.key)) ?? {
+  const { status, body } = (await functions[id]?.(event.data.n, ctx.stack.stack, event.data)) ?? {
     status: 500,
     body: '{}',
   };

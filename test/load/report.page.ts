@@ -1,14 +1,20 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, loadavg, totalmem } from 'node:os';
+import type { ClusterSize } from './cluster.installation.ts';
 import { bound, figure, parts, told } from './report.text.ts';
 import { beatsReference, missed, type Row, type Value } from './row.ts';
 
 const EMPTY = `# Benchmarks
 
-## Results
+## In one process
 
 <!-- rows -->
 <!-- /rows -->
+
+## As a cluster
+
+<!-- cluster -->
+<!-- /cluster -->
 
 ## Soak
 
@@ -17,7 +23,7 @@ const EMPTY = `# Benchmarks
 `;
 
 /** Puts results into their section of a page; what people wrote around it stays. */
-export function writePage(path: string, section: 'rows' | 'soak', text: string): void {
+export function writePage(path: string, section: 'rows' | 'cluster' | 'soak', text: string): void {
   const page = existsSync(path) ? readFileSync(path, 'utf8') : EMPTY;
   const [begin, end] = [`<!-- ${section} -->`, `<!-- /${section} -->`];
   const [from, to] = [page.indexOf(begin), page.indexOf(end)];
@@ -30,29 +36,40 @@ export function loadBefore(): string {
   return (loadavg()[0] ?? NaN).toFixed(1);
 }
 
+export interface Circumstances {
+  readonly repeat?: number;
+  /** Absent: one process. */
+  readonly cluster?: ClusterSize | undefined;
+}
+
+function clusterOf({ runners, executors }: ClusterSize): string {
+  const several = (count: number, role: string) => (count === 1 ? role : `${count} ${role}s`);
+  return `a process for event-api and api, ${several(runners, 'runner')}, ${several(executors, 'executor')}, projector, a Kafka broker, Redis, Postgres, ClickHouse`;
+}
+
 /** When and on what something was measured. */
-export function circumstances(load: string, repeat = 1): string {
+export function circumstances(load: string, { repeat = 1, cluster }: Circumstances = {}): string {
   const [cpu] = cpus();
   const gb = Math.round(totalmem() / 2 ** 30);
   const often = repeat === 1 ? 'once' : `${repeat} times over, each value being the median`;
-  return `Measured on ${new Date().toISOString().slice(0, 10)}, ${often}, on ${cpus().length} cores (${cpu?.model ?? 'unknown'}) with ${gb} GB, Node ${process.versions.node}; server, history engine, apps and driver all on this one machine. Load average before: ${load}.`;
+  return `Measured on ${new Date().toISOString().slice(0, 10)}, ${often}, on ${cpus().length} cores (${cpu?.model ?? 'unknown'}) with ${gb} GB, Node ${process.versions.node}; ${cluster ? clusterOf(cluster) : 'server, history engine'}, apps and driver all on this one machine. Load average before: ${load}.`;
 }
 
-export function pageOf(rows: readonly Row[], load: string, repeat: number): string {
+export function pageOf(rows: readonly Row[], load: string, how: Circumstances): string {
   const [hit, miss] = [rows.filter((row) => reaches(row)), rows.filter((row) => !reaches(row))];
   const behind = rows.filter((row) => beatsReference(row) === false);
   return [
-    circumstances(load, repeat),
+    circumstances(load, how),
     table(['', 'scenario', 'measured', 'goal', 'reference', ''], rows.map(resultCells)),
     `${hit.filter(({ goals }) => goals.length > 0).length} rows reach their goals, ${miss.length} miss one:`,
     ...(miss.length === 0 ? [] : [miss.map(missLine).join('\n')]),
     behind.length === 0
       ? 'Every row that the reference was measured in is better than it.'
       : `Behind the reference: ${behind.map(({ id }) => id).join(', ')}.`,
-    `Bytes of \`log.db\` that a run takes: ${logSizes(rows)}.`,
-    '### What it costs',
-    'CPU for one operation (a run; in B2, B3 and the rows with steps/s a step), ms; highest memory, MB.',
-    table(['', 'did', 'CPU ms', 'memory MB'], rows.filter(({ cpuMsPerOp }) => cpuMsPerOp).map(costCells)),
+    `Bytes of ${how.cluster ? "Kafka's topics" : '\`log.db\`'} that a run takes: ${logSizes(rows)}.`,
+    '### What was done, and what it costs',
+    'CPU for one operation, ms; highest memory, MB. An operation is a run; in B2, B3 and rows with steps/s a step, in B11 an event, in B13 a command, in B14 a second.',
+    table(['', 'did', 'CPU ms', 'memory MB'], rows.map(costCells)),
   ].join('\n\n');
 }
 
@@ -89,8 +106,8 @@ function missLine(row: Row): string {
   return `- ${row.id}: ${by.join('; ')}`;
 }
 
-function costCells({ id, did, cpuMsPerOp = {}, rssPeakMb = {} }: Row): readonly string[] {
-  return [id, did, parts(cpuMsPerOp, 2), parts(rssPeakMb, 0)];
+function costCells({ id, did, cpuMsPerOp, rssPeakMb }: Row): readonly string[] {
+  return [id, did, cpuMsPerOp ? parts(cpuMsPerOp, 2) : '', rssPeakMb ? parts(rssPeakMb, 0) : ''];
 }
 
 function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {

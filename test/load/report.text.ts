@@ -1,5 +1,4 @@
 import { missed, type Goal, type Row, type Value } from './row.ts';
-import type { Part } from './stage.ts';
 
 /** One row, for a terminal. */
 export function printRow(row: Row): string {
@@ -22,9 +21,13 @@ const UNITS: Record<Value, readonly [label: string, unit: string, digits: number
   stepsPerS: ['', 'steps/s', 0],
   callsPerS: ['', 'calls/s', 0],
   matchesPerS: ['', 'matches/s', 0],
+  eventsPerS: ['', 'events/s', 0],
+  recordsPerS: ['', 'records/s', 0],
   ratio: ['against few', 'times', 2],
   firstDispatchMs: ['first dispatch', 'ms', 0],
   allDoneMs: ['all done', 'ms', 0],
+  allMovesMs: ['everything moves', 'ms', 0],
+  gapMs: ['longest wait', 'ms', 0],
   cpuPercent: ['CPU', '% of a core', 2],
   memoryMb: ['memory', 'MB', 0],
   logBytesPerRun: ['log', 'bytes a run', 0],
@@ -53,7 +56,7 @@ export function bound(goal: Goal): string {
     : `at most ${figure(goal.value, goal.atMost)}`;
 }
 
-export function parts(of: Partial<Record<Part, number>>, digits: number): string {
+export function parts(of: Readonly<Record<string, number>>, digits: number): string {
   const known = Object.entries(of).filter(([, x]) => x >= 0.5 * 10 ** -digits);
   return known.map(([part, x]) => `${part} ${rounded(x, digits)}`).join(', ') || 'none';
 }

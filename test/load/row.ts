@@ -1,6 +1,6 @@
 import type { Verdict } from './ledger.ts';
 import { spread } from './statistics.ts';
-import type { Cost, Part } from './stage.ts';
+import type { Cost } from './stage.ts';
 
 /** What is measured, by name; the unit is part of the name, as everywhere. */
 export type Value =
@@ -11,9 +11,13 @@ export type Value =
   | 'stepsPerS'
   | 'callsPerS'
   | 'matchesPerS'
+  | 'eventsPerS'
+  | 'recordsPerS'
   | 'ratio'
   | 'firstDispatchMs'
   | 'allDoneMs'
+  | 'allMovesMs'
+  | 'gapMs'
   | 'cpuPercent'
   | 'memoryMb'
   | 'logBytesPerRun'
@@ -37,8 +41,8 @@ export interface Row {
   readonly did: string;
   readonly values: Partial<Record<Value, number>>;
   /** CPU of each process for one operation, ms. */
-  readonly cpuMsPerOp?: Partial<Record<Part, number>>;
-  readonly rssPeakMb?: Partial<Record<Part, number>>;
+  readonly cpuMsPerOp?: Readonly<Record<string, number>>;
+  readonly rssPeakMb?: Readonly<Record<string, number>>;
   readonly verdict: Verdict;
   readonly goals: readonly Goal[];
   /** Where the reference stands, by the same values. */
@@ -56,8 +60,8 @@ export function spreadMs(times: readonly number[]): Pick<Row['values'], 'p50Ms' 
 
 /** What a cost is per operation, for a row. */
 export function costs(cost: Cost, operations: number): Pick<Row, 'cpuMsPerOp' | 'rssPeakMb'> {
-  const each = <T>(from: Readonly<Record<Part, number>>, value: (x: number) => T) =>
-    Object.fromEntries(Object.entries(from).map(([part, x]) => [part, value(x)])) as Record<Part, T>;
+  const each = (from: Readonly<Record<string, number>>, value: (x: number) => number) =>
+    Object.fromEntries(Object.entries(from).map(([part, x]) => [part, value(x)]));
   return {
     cpuMsPerOp: each(cost.cpuMs, (ms) => ms / operations),
     rssPeakMb: each(cost.rssPeakBytes, (bytes) => bytes / MB),
@@ -80,7 +84,7 @@ export function missed(row: Row): readonly Missed[] {
 
 /** Values of which more is better. */
 export function moreIsBetter(value: Value): boolean {
-  return value.endsWith('PerS');
+  return value.endsWith('PerS') || value === 'jain' || value === 'slotsPercent';
 }
 
 /** Whether the reference is beaten in everything that it was measured in. */

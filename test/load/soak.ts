@@ -3,7 +3,8 @@ import { both, recorded, stepsOf, verdictOf, type Verdict } from './ledger.ts';
 import { circumstances, loadBefore, writePage } from './report.page.ts';
 import { MB } from './row.ts';
 import { eventsOf } from './sender.ts';
-import { since, Stage } from './stage.ts';
+import { since } from './log.reading.ts';
+import { Stage } from './stage.ts';
 import { median } from './statistics.ts';
 
 const SAMPLE = 1_000;
@@ -31,7 +32,7 @@ export async function soak(runs: number, options: BenchOptions, say: (line: stri
   const load = loadBefore();
   let verdict: Verdict = { exact: true };
   try {
-    const before = stage.log();
+    const before = await stage.log();
     say('    runs   server MB   history MB   heap MB');
     for (let done = 0, bursts = 0; done < runs;) {
       for (let end = Math.min(runs, done + SAMPLE); done < end; bursts++) {
@@ -45,14 +46,19 @@ export async function soak(runs: number, options: BenchOptions, say: (line: stri
         done += numbers.length;
       }
       await stage.quiet();
-      const collected = options.exposeGc ? await stage.server.collected() : undefined;
+      const collected = options.exposeGc ? await stage.millrace.process('server').collected() : undefined;
       const { server, history } = stage.usage();
       const heapMb = collected && (collected.heapUsed + collected.external) / MB;
-      const sample = { runs: done, rssMb: server.rssBytes / MB, historyMb: history.rssBytes / MB, heapMb };
+      const sample = {
+        runs: done,
+        rssMb: (server?.rssBytes ?? NaN) / MB,
+        historyMb: (history?.rssBytes ?? NaN) / MB,
+        heapMb,
+      };
       samples.push(sample);
       say(lineOf(sample));
     }
-    const log = since(before, stage.log());
+    const log = since(before, await stage.log());
     const logBytesPerRun = log.bytes / runs;
     verdict = both(verdict, recorded(log, runs));
     const { flat, sentence } = judged(samples);

@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { now } from '../clock.ts';
 import { timesOf, verdictOf } from '../ledger.ts';
-import { costs, spreadMs, type Goal } from '../row.ts';
+import { goalsOf } from '../goals.ts';
+import { costs, spreadMs } from '../row.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 
@@ -10,10 +11,6 @@ const WARM_UP = 20;
 const OPEN_LOOP_MS = 10_000;
 const EVERY_MS = 100;
 
-const goals: readonly Goal[] = [
-  { value: 'p50Ms', atMost: 5 },
-  { value: 'p99Ms', atMost: 20 },
-];
 const reference = { p50Ms: 219 };
 
 /** B1: from just before an event is sent to the first line of the function that it starts. */
@@ -41,7 +38,7 @@ export const start: Scenario = {
         values: spreadMs(waits(sent, timesOf(marks, 'noop', 'finished'))),
         ...costs(cost, IN_A_ROW),
         verdict: verdictOf(marks, [{ fn: 'noop', numbers: row, whats: ['finished'] }], cost.log),
-        goals,
+        goals: goalsOf('B1 row', stage.mode),
         reference,
       },
       {
@@ -51,7 +48,7 @@ export const start: Scenario = {
         values: spreadMs(waits(pacedSent, timesOf(pacedMarks, 'noop', 'finished'))),
         ...costs(pacedCost, paced.length),
         verdict: verdictOf(pacedMarks, [{ fn: 'noop', numbers: paced, whats: ['finished'] }], pacedCost.log),
-        goals,
+        goals: goalsOf('B1 open', stage.mode),
         reference,
       },
     ];

@@ -1,12 +1,13 @@
 import { now } from '../clock.ts';
 import { stepsOf, timesOf, verdictOf } from '../ledger.ts';
+import { goalsOf } from '../goals.ts';
 import { PARALLEL } from '../load.shapes.ts';
 import { costs, spreadMs, type Row } from '../row.ts';
 import type { Scenario } from '../scenario.ts';
 import type { Stage } from '../stage.ts';
 import { waits } from './start.scenario.ts';
 
-type Mode = 'off' | 'on';
+type Checkpointing = 'off' | 'on';
 
 /** B2: the time of a step that follows another, in runs of 10 steps, one run at a time. */
 export const tenSteps: Scenario = {
@@ -14,7 +15,7 @@ export const tenSteps: Scenario = {
   run: async ({ stage }) => [await few(stage, 'off'), await few(stage, 'on')],
 };
 
-async function few(stage: Stage, mode: Mode): Promise<Row> {
+async function few(stage: Stage, mode: Checkpointing): Promise<Row> {
   const fn = `steps10-${mode}`;
   await oneByOne(stage, fn, stage.numbers(8));
   await stage.marks();
@@ -29,7 +30,7 @@ async function few(stage: Stage, mode: Mode): Promise<Row> {
     values: spreadMs(perRun.map((ms) => ms / 9)),
     ...costs(cost, numbers.length * 10),
     verdict: verdictOf(marks, [{ fn, numbers, whats: [...stepsOf(10), 'finished'] }], cost.log),
-    goals: [{ value: 'p50Ms', atMost: mode === 'off' ? 4 : 1.6 }],
+    goals: goalsOf(`B2 ${mode}`, stage.mode),
     reference: { p50Ms: mode === 'off' ? 22.6 : 4.3 },
   };
 }
@@ -40,7 +41,7 @@ export const hundredSteps: Scenario = {
   run: async ({ stage }) => [await many(stage, 'off'), await many(stage, 'on')],
 };
 
-async function many(stage: Stage, mode: Mode): Promise<Row> {
+async function many(stage: Stage, mode: Checkpointing): Promise<Row> {
   const fn = `steps100-${mode}`;
   await oneByOne(stage, fn, stage.numbers(1));
   await stage.marks();
@@ -55,7 +56,7 @@ async function many(stage: Stage, mode: Mode): Promise<Row> {
     values: spreadMs(waits(sent, timesOf(marks, fn, 'finished'))),
     ...costs(cost, numbers.length * 100),
     verdict: verdictOf(marks, [{ fn, numbers, whats: [...stepsOf(100), 'finished'] }], cost.log),
-    goals: [{ value: 'p50Ms', atMost: mode === 'off' ? 800 : 200 }],
+    goals: goalsOf(`B3 ${mode}`, stage.mode),
   };
 }
 
@@ -78,7 +79,7 @@ export const parallelSteps: Scenario = {
         values: spreadMs(waits(sent, timesOf(marks, fn, 'finished'))),
         ...costs(cost, numbers.length),
         verdict: verdictOf(marks, [{ fn, numbers, whats: [...stepsOf(PARALLEL), 'finished'] }], cost.log),
-        goals: [{ value: 'p50Ms', atMost: 150 }],
+        goals: goalsOf('B4', stage.mode),
         reference: { p50Ms: 845 },
       },
     ];

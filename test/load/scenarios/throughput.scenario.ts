@@ -1,5 +1,6 @@
 import { now } from '../clock.ts';
 import { stepsOf, verdictOf } from '../ledger.ts';
+import { goalsOf, goalsOfCeiling } from '../goals.ts';
 import { FAN_OUT, RAW_STEPS } from '../load.shapes.ts';
 import type { Peer } from '../peer.ts';
 import { costs, type Goal, type Row, type Value } from '../row.ts';
@@ -8,8 +9,6 @@ import { chunked, eventsOf } from '../sender.ts';
 import type { Stage } from '../stage.ts';
 
 const BURST = 100;
-/** What of the SDK's own ceiling should be reached. */
-const SHARE = 0.9;
 
 interface Load {
   readonly id: string;
@@ -28,17 +27,17 @@ interface Load {
 /** B5: each event starts 20 functions. */
 export const fanOut: Scenario = {
   id: 'B5',
-  run: async ({ stage, ceilingCallsPerS }) => [
+  run: async ({ stage, ceilingCallsPerS, size }) => [
     await pushed(stage, {
       id: 'B5',
       title: `One event to ${FAN_OUT} functions`,
       event: 'bench/fan',
       fns: Array.from({ length: FAN_OUT }, (_, i) => `fan-${i}`),
       steps: 0,
-      events: 100,
+      events: size(100),
       app: stage.app,
       rate: 'runsPerS',
-      goals: [{ value: 'runsPerS', atLeast: SHARE * ceilingCallsPerS }],
+      goals: goalsOfCeiling(stage.mode, ceilingCallsPerS),
       reference: 47,
     }),
   ],
@@ -47,8 +46,8 @@ export const fanOut: Scenario = {
 /** B7: what an app with the SDK gets done, in bursts of 100 events. */
 export const bursts: Scenario = {
   id: 'B7',
-  async run({ stage, ceilingCallsPerS }) {
-    const shared = { app: stage.app, events: 300, steps: 10, rate: 'stepsPerS' } as const;
+  async run({ stage, ceilingCallsPerS, size }) {
+    const shared = { app: stage.app, events: size(300), steps: 10, rate: 'stepsPerS' } as const;
     return [
       await pushed(stage, {
         id: 'B7 no-op',
@@ -56,10 +55,10 @@ export const bursts: Scenario = {
         event: 'bench/noop',
         fns: ['noop'],
         steps: 0,
-        events: 2_000,
+        events: size(2_000),
         app: stage.app,
         rate: 'runsPerS',
-        goals: [{ value: 'runsPerS', atLeast: SHARE * ceilingCallsPerS }],
+        goals: goalsOfCeiling(stage.mode, ceilingCallsPerS),
         reference: 47,
       }),
       await pushed(stage, {
@@ -68,7 +67,7 @@ export const bursts: Scenario = {
         title: 'Runs of 10 steps, checkpointing off',
         event: 'bench/steps10-off',
         fns: ['steps10-off'],
-        goals: [{ value: 'stepsPerS', atLeast: 350 }],
+        goals: goalsOf('B7 off', stage.mode),
         reference: 75,
       }),
       await pushed(stage, {
@@ -77,7 +76,7 @@ export const bursts: Scenario = {
         title: 'Runs of 10 steps, checkpointing on',
         event: 'bench/steps10-on',
         fns: ['steps10-on'],
-        goals: [{ value: 'stepsPerS', atLeast: 2_500 }],
+        goals: goalsOf('B7 on', stage.mode),
         reference: 113,
       }),
     ];
@@ -87,17 +86,17 @@ export const bursts: Scenario = {
 /** B8: the same against an endpoint that answers at once: the server's own ceiling. */
 export const bareEndpoint: Scenario = {
   id: 'B8',
-  run: async ({ stage }) => [
+  run: async ({ stage, size }) => [
     await pushed(stage, {
       id: 'B8 no-op',
       title: 'No-op runs, endpoint without an SDK',
       event: 'raw/noop',
       fns: ['raw-noop'],
       steps: 0,
-      events: 4_000,
+      events: size(4_000),
       app: stage.raw,
       rate: 'runsPerS',
-      goals: [{ value: 'runsPerS', atLeast: 1_500 }],
+      goals: goalsOf('B8 no-op', stage.mode),
     }),
     await pushed(stage, {
       id: 'B8 steps',
@@ -105,7 +104,7 @@ export const bareEndpoint: Scenario = {
       event: 'raw/steps',
       fns: ['raw-steps'],
       steps: RAW_STEPS,
-      events: 500,
+      events: size(500),
       app: stage.raw,
       rate: 'stepsPerS',
       goals: [],
@@ -122,7 +121,7 @@ async function pushed(stage: Stage, load: Load): Promise<Row> {
     await Promise.all(fns.map((fn) => app.reached(fn, 'finished', numbers.length)));
     return now() - from;
   };
-  await push(stage.numbers(Math.min(BURST, load.events / 10)));
+  await push(stage.numbers(Math.min(BURST, Math.ceil(load.events / 10))));
   await stage.quiet();
   await stage.marks();
 

@@ -1,4 +1,5 @@
 import { now } from '../clock.ts';
+import { goalsOf } from '../goals.ts';
 import { both, recorded, timesOf, verdictOf } from '../ledger.ts';
 import type { Peer } from '../peer.ts';
 import { costs, spreadMs, type Row } from '../row.ts';
@@ -45,7 +46,7 @@ export const waiting: Scenario = {
         values: spreadMs(waits(sent, ends)),
         ...costs(cost, single.length),
         verdict,
-        goals: [{ value: 'p50Ms', atMost: 8 }],
+        goals: goalsOf('B6 one', stage.mode),
         reference: { p50Ms: 252 },
       },
       {
@@ -88,7 +89,7 @@ export const manyWaiting: Scenario = {
         both(few.verdict, stuffed.verdict),
         entered === many ? { exact: true } : { exact: false, defect: `${entered} of ${many} runs came to their wait` },
       ),
-      goals: [{ value: 'ratio', atMost: 1.1 }],
+      goals: goalsOf('B6 many', stage.mode),
     };
     return [row];
   },

@@ -1,4 +1,4 @@
-// Loaded into a server that is measured from inside: collects garbage and says what is left, or profiles itself for a while.
+// Loaded into a process that is measured from inside: collects garbage and says what is left, or profiles itself for a while.
 import { writeFileSync } from 'node:fs';
 import { Session } from 'node:inspector/promises';
 
