@@ -2,12 +2,13 @@ import { writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
-import { expect, it } from 'vitest';
+import { beforeAll, expect, it } from 'vitest';
 import { KafkaEventLog } from '#adapters/kafka/kafka-event-log.js';
 import { SystemClock } from '#platform/system-clock.js';
 import type { EventLog, Topic } from '#ports/event-log.port.js';
 import { millrace } from '#testkit/millrace-process.js';
 import { launchAll } from '#testkit/services/all.services.js';
+import build from '../harness/build.setup.js';
 import type { ClusterNames } from '../harness/cluster.names.js';
 import { SdkApps } from '../harness/sdk-app.process.js';
 import { argsOf, Server } from '../harness/server.process.js';
@@ -35,6 +36,8 @@ const PATIENCE_MS = 90_000;
 
 /** What `verify` prints. */
 type Report = Record<'stores' | 'history', readonly { readonly differences?: readonly object[] }[]>;
+
+beforeAll(build);
 
 it(
   `a cluster loses, doubles and oversteps nothing in ${MINUTES} minutes of faults (seed ${SEED})`,
