@@ -65,12 +65,23 @@ export default defineConfig({
         test: {
           name: 'services',
           include: ['libs', 'apps', 'test'].map((folder) => `${folder}/${SERVICES}`),
+          exclude: [...configDefaults.exclude, 'test/chaos/**'],
           // Starts the services, unless they run: only when one of these is to run.
           globalSetup: ['libs/testkit/src/services/services.setup.ts'],
           // Brokers that are killed and started again take their time.
           testTimeout: 180_000,
           hookTimeout: 180_000,
           sequence: { groupOrder: 3 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          // A cluster and services of its own, which it breaks.
+          name: 'chaos',
+          include: [`test/chaos/${SERVICES}`],
+          hookTimeout: 180_000,
+          sequence: { groupOrder: 5 },
         },
       },
     ],
