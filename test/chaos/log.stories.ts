@@ -21,6 +21,12 @@ export interface Told {
   readonly transition: RunTransition | AdmissionTransition;
 }
 
+/** A record of `transitions`, as whoever reads it has it. */
+interface Decided {
+  readonly at: EpochMs;
+  readonly body?: unknown;
+}
+
 /** All runs on the log of a data folder that no server uses. */
 export async function storiesIn(dataDir: string): Promise<readonly Story[]> {
   return storiesOf(await transitionsIn(dataDir));
@@ -43,25 +49,32 @@ export function storiesOf(told: readonly Told[]): readonly Story[] {
   }));
 }
 
-/** What was decided, each once: after a crash some is told again. Partition by partition, in the order of the log. */
+/** What was decided, each once. Partition by partition, in the order of the log. */
 export async function transitionsOf(log: EventLog): Promise<readonly Told[]> {
-  const all = new Map<string, Told>();
+  const records: Decided[] = [];
   for (const { partition } of await log.ends('transitions')) {
     for (let offset = 0; ;) {
       const page = await log.read('transitions', { partition, offset }, 1_000);
       const last = page.at(-1);
       if (!last) break;
-      for (const { at, body } of page) {
-        const { runId, transition, command, event, index } = body as PlacedDecision & Told;
-        const id = JSON.stringify([runId, command ?? event, index]);
-        const before = all.get(id);
-        // The intake tells by its own clock.
-        const own = command ? {} : { at: before?.transition.at };
-        if (before) expect({ ...transition, ...own }, `what is told again of ${id}`).toEqual(before.transition);
-        else all.set(id, { runId, at, transition });
-      }
+      records.push(...page);
       offset = last.position.offset + 1;
     }
+  }
+  return toldOnce(records);
+}
+
+/** After a crash some of it is told again, and is the same. */
+export function toldOnce(records: Iterable<Decided>): readonly Told[] {
+  const all = new Map<string, Told>();
+  for (const { at, body } of records) {
+    const { runId, transition, command, event, index } = body as PlacedDecision & Told;
+    const id = JSON.stringify([runId, command ?? event, index]);
+    const before = all.get(id);
+    // The intake tells by its own clock.
+    const own = command ? {} : { at: before?.transition.at };
+    if (before) expect({ ...transition, ...own }, `what is told again of ${id}`).toEqual(before.transition);
+    else all.set(id, { runId, at, transition });
   }
   return [...all.values()];
 }

@@ -1,11 +1,12 @@
 import { beforeAll, expect, it } from 'vitest';
 import { KafkaCluster } from '#testkit/services/kafka.service.js';
 import { services } from '#testkit/services/services.js';
+import { storiesOf, toldOnce } from '../chaos/log.stories.js';
 import { OrdersApp } from '../chaos/orders.app.js';
 import { Orders } from '../chaos/orders.js';
 import build from '../harness/build.setup.js';
 import { useServices } from '../harness/cluster.names.js';
-import { kafkaAt, storiesOn } from '../harness/kafka.log.js';
+import { kafkaAt, recordsOn } from '../harness/kafka.log.js';
 import { Server } from '../harness/server.process.js';
 import { until } from '../harness/until.js';
 
@@ -41,7 +42,11 @@ it('loses no order and holds none up when brokers are lost one after the other',
     await orders.round();
   }
   await orders.finish(WITHIN_MS);
-  orders.judge(await storiesOn(kafka.brokers, `${server.topicPrefix}transitions`), await app.executed());
+  const records = await recordsOn(kafka.brokers, [`${server.topicPrefix}transitions`]);
+  const told = toldOnce(
+    records.map(({ timestamp: at, value }) => ({ at, body: JSON.parse(String(value)) as unknown })),
+  );
+  orders.judge(storiesOf(told), await app.executed());
 });
 
 async function withAdmin<T>(work: (admin: ReturnType<ReturnType<typeof kafkaAt>['admin']>) => Promise<T>): Promise<T> {

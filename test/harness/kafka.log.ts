@@ -1,8 +1,5 @@
 import { randomUUID } from 'node:crypto';
 import { Kafka, logLevel } from 'kafkajs';
-import type { PlacedDecision } from '#core/admission/admission.js';
-import type { RunTransition } from '#core/run/run.transitions.js';
-import type { Story } from '../chaos/log.stories.js';
 
 /** A record as any client of Kafka finds it. */
 export interface FoundRecord {
@@ -60,21 +57,6 @@ export async function recordsOn(
   await done.promise;
   await consumer.disconnect();
   return found.sort((a, b) => compare(a.topic, b.topic) || a.partition - b.partition || a.offset - b.offset);
-}
-
-/** What the log says of every run; a transition that stands there twice counts once. */
-export async function storiesOn(brokers: readonly string[], transitions: string): Promise<readonly Story[]> {
-  const stories = new Map<string, Map<string, RunTransition>>();
-  for (const { key, value } of await recordsOn(brokers, [transitions])) {
-    const { transition, command, event, index } = JSON.parse(String(value)) as PlacedDecision & {
-      readonly transition: RunTransition;
-    };
-    const story = stories.get(key) ?? new Map<string, RunTransition>();
-    const id = JSON.stringify([command ?? event, index]);
-    if (!story.has(id)) story.set(id, transition);
-    stories.set(key, story);
-  }
-  return [...stories].map(([runId, story]) => ({ runId, transitions: [...story.values()] }));
 }
 
 /** By topic and partition that holds something: the offset of its last record. */

@@ -87,7 +87,7 @@ export class PartitionRunner {
     readonly partition: number,
     private readonly ports: RunnerPorts,
     private readonly options: RunnerOptions,
-    private readonly lost: (partition: number) => void,
+    private readonly lost: () => void,
   ) {
     const { log, aggregates, seen, queue, pauses, views, catalog, letterbox, clock, logger } = ports;
     const alarms = new Alarms(
@@ -99,7 +99,7 @@ export class PartitionRunner {
     );
     const isOurs = (key: string) => log.partitionOf('commands', key) === partition;
     this.timers = new Timers(clock, (due) => alarms.ring(due));
-    this.scribe = new Scribe(partition, log, clock, logger, () => this.lost(partition));
+    this.scribe = new Scribe(partition, log, clock, logger, lost);
     this.changes = options.snapshotMs === undefined ? undefined : new Changes();
     this.desk = new Desk(
       partition,
@@ -112,7 +112,7 @@ export class PartitionRunner {
         watch: ports.metrics && ports.tracing && new DeskWatch({ metrics: ports.metrics, tracing: ports.tracing }),
         clock,
         logger,
-        lost: () => this.lost(partition),
+        lost,
         tell: (ask, answer) => letterbox.tell(ask, answer),
       },
       { checkpointMs: options.checkpointMs, hotMax: options.hotMax ?? HOT_MAX, recentMax: RECENT_MAX },
@@ -253,7 +253,7 @@ export class PartitionRunner {
     this.cancelSnapshot = clock.at(clock.now() + snapshotMs, () => {
       this.snapshotting = this.snapshotChanged()
         .catch((error: unknown) => {
-          if (mustReopen(error) && !this.closing) this.lost(this.partition);
+          if (mustReopen(error) && !this.closing) this.lost();
           logger.warn({ err: error, partition: this.partition }, 'snapshot failed; tried again');
         })
         .then(() => this.snapshotLater());
@@ -291,7 +291,7 @@ export class PartitionRunner {
     return async (error) => {
       const { clock, logger } = this.ports;
       if (this.closing) return;
-      if (mustReopen(error)) this.lost(this.partition);
+      if (mustReopen(error)) this.lost();
       logger.error({ err: error, room, partition: this.partition }, 'cannot go on; trying again');
       await new Promise<void>((resolve) => clock.at(clock.now() + AGAIN_MS, resolve));
     };
